@@ -1,0 +1,113 @@
+"""Floor: the words that every room shares.
+
+A sample is what ROS said. A record is a sample that leaves: it has a number. A parcel is what
+is published in one MQTT message: one record, or several.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class ChannelClass(StrEnum):
+    """How a channel is paced, and who is shed last."""
+
+    CRITICAL = "critical"
+    SLOW = "slow"
+    EVENT = "event"
+
+
+class Encoding(StrEnum):
+    """How a record's data travels."""
+
+    JSON = "json"
+    CDR = "cdr"
+
+
+class EventKind(StrEnum):
+    """The closed list of `robot/<id>/events/<kind>`; also names no channel may take."""
+
+    ANOMALY = "anomaly"
+    FAILURE = "failure"
+    GATE = "gate"
+    LINK = "link"
+    STORE = "store"
+    CLOCK = "clock"
+    GAP = "gap"
+
+
+class LinkState(StrEnum):
+    """What the retained status topic says of this robot."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Where the records of one channel (or kind of event) go, and how they are treated.
+
+    `urgent` lanes (event channels, events) leave before all others and are never coalesced by time.
+    """
+
+    name: str
+    live_topic: str
+    backlog_topic: str
+    channel_class: ChannelClass
+    encoding: Encoding = Encoding.JSON
+    qos: int = 1
+
+    @property
+    def urgent(self) -> bool:
+        """Whether this lane goes first."""
+        return self.channel_class is ChannelClass.EVENT
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """A numbered sample on its way out. Not frozen: it carries its own fate (see store.outbox).
+
+    Attributes:
+        lane: Where it goes.
+        seq: 0, 1, 2, ... per (boot, lane), without holes.
+        stamp_us: When it was measured [us, UTC].
+        recv_us: When the daemon received it [us, UTC].
+        body: The finished JSON record, or the untouched CDR of a `cdr` lane.
+        born_ns: Monotonic time of numbering [ns].
+        acked: The broker has it (PUBACK below 0x80).
+        row: Outbox row that holds it, 0 while it is in memory only.
+    """
+
+    lane: Lane
+    seq: int
+    stamp_us: int
+    recv_us: int
+    body: bytes
+    born_ns: int
+    acked: bool = False
+    row: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Parcel:
+    """One MQTT PUBLISH: what goes out together, and what its PUBACK settles.
+
+    Live parcels carry `records`; backlog parcels carry the outbox `rows` they were read from.
+    """
+
+    lane: Lane
+    topic: str
+    payload: bytes
+    count: int
+    properties: tuple[tuple[str, str], ...] = ()
+    content_type: str = "application/json"
+    records: list[Record] = field(default_factory=list)
+    rows: tuple[int, ...] = ()
+    sent_ns: int = 0
+
+    @property
+    def live(self) -> bool:
+        """Whether this is the live lane; otherwise it is backlog."""
+        return not self.rows

@@ -1,0 +1,1 @@
+"""CARRY: the ROS graph. The only room that imports rclpy."""

@@ -1,0 +1,1 @@
+"""PACE: which samples leave, and when. Pure: the clock is passed in, nothing is decoded unasked."""

@@ -1,0 +1,174 @@
+"""Floor: the wire format. The only place that knows topic names, envelopes and encodings.
+
+In: plain values, records     Out: topic names, payload bytes, and the way back.
+Pure: no I/O, no clock. The twin side imports this too.
+
+A record of a `json` channel is encoded once, when it is numbered; everything after that (live,
+batch, disk, backlog) joins those same bytes. A record of a `cdr` channel travels alone with its
+envelope in MQTT user properties; in a batch its CDR is base64 in `data` and `encoding` says so.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+import zstandard
+
+from edgetwin.records import ChannelClass, Encoding, EventKind, Lane, LinkState, Record
+
+VERSION = 1
+CONTENT_ENCODING = "content-encoding"
+IDENTITY = "identity"
+ZSTD = "zstd"
+DEFAULT_PREFIX = "robot"
+
+_ENCODE_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
+_ZSTD_LEVEL = 1
+_DECOMPRESSED_MAX_BYTES = 64 * 1024 * 1024  # a hostile frame may claim terabytes
+
+
+def encode(value: Any) -> bytes:  # noqa: ANN401  # any JSON value
+    """Return `value` as UTF-8 JSON; NaN and infinities become null, floats keep every bit."""
+    return orjson.dumps(value, option=_ENCODE_OPTIONS)
+
+
+class Topics:
+    """Topic names of one robot: `<prefix>/<robot_id>/...`."""
+
+    def __init__(self, robot_id: str, prefix: str = DEFAULT_PREFIX) -> None:
+        self.root = f"{prefix}/{robot_id}"
+        self.status = f"{self.root}/status"
+
+    def telemetry(self, channel: str) -> str:
+        """Topic of a channel's live lane."""
+        return f"{self.root}/telemetry/{channel}"
+
+    def backlog(self, channel: str) -> str:
+        """Topic of a channel's backlog lane."""
+        return f"{self.root}/backlog/{channel}"
+
+    def events(self, kind: EventKind) -> str:
+        """Topic of one kind of event."""
+        return f"{self.root}/events/{kind}"
+
+    def channel_lane(self, name: str, channel_class: ChannelClass, encoding: Encoding, qos: int) -> Lane:
+        """Return the lane of a telemetry channel."""
+        return Lane(name, self.telemetry(name), self.backlog(name), channel_class, encoding, qos)
+
+    def event_lane(self, kind: EventKind) -> Lane:
+        """Return the lane of one kind of event: live and late records share its topic."""
+        topic = self.events(kind)
+        return Lane(str(kind), topic, topic, ChannelClass.EVENT)
+
+
+class Numbering:
+    """Numbers the records of one (boot, lane) from 0 without holes, and writes their envelope."""
+
+    def __init__(self, robot_id: str, boot: str, lane: Lane) -> None:
+        self.lane = lane
+        self.next_seq = 0
+        head = {"v": VERSION, "robot_id": robot_id, "boot": boot, "channel": lane.name}
+        self._head = encode(head)[:-1] + b',"seq":'
+        self._fixed_properties = (("v", str(VERSION)), ("robot_id", robot_id), ("boot", boot), ("channel", lane.name))
+
+    def number(self, data: bytes, *, stamp_us: int, recv_us: int, now_ns: int) -> Record:
+        """Return the next record; `data` is the JSON of the data field, or raw CDR on a cdr lane."""
+        seq = self.next_seq
+        self.next_seq = seq + 1
+        if self.lane.encoding is Encoding.JSON:
+            data = b'%b%d,"stamp_us":%d,"recv_us":%d,"data":%b}' % (self._head, seq, stamp_us, recv_us, data)
+        return Record(self.lane, seq, stamp_us, recv_us, data, now_ns)
+
+    def properties(self, record: Record) -> tuple[tuple[str, str], ...]:
+        """Return the envelope of a cdr record as MQTT user properties."""
+        return (
+            *self._fixed_properties,
+            ("seq", str(record.seq)),
+            ("stamp_us", str(record.stamp_us)),
+            ("recv_us", str(record.recv_us)),
+        )
+
+    def standalone(self, record: Record) -> bytes:
+        """Return the record as one JSON value, fit for a batch or a file: what an outbox keeps."""
+        if self.lane.encoding is Encoding.JSON:
+            return record.body
+        data = base64.b64encode(record.body)
+        return b'%b%d,"stamp_us":%d,"recv_us":%d,"encoding":"cdr","data":"%b"}' % (
+            self._head, record.seq, record.stamp_us, record.recv_us, data,
+        )  # fmt: skip
+
+
+def batch(robot_id: str, records: Iterable[bytes]) -> bytes:
+    """Return the payload that carries several standalone records."""
+    head = encode({"v": VERSION, "robot_id": robot_id})[:-1]
+    return head + b',"records":[' + b",".join(records) + b"]}"
+
+
+def mark_late(event: bytes) -> bytes:
+    """Return an event record with `"late": true`: it waited for a link."""
+    return event[:-1] + b',"late":true}'
+
+
+def compress(payload: bytes) -> tuple[bytes, str]:
+    """Return (payload, content encoding): zstd where it makes a batch smaller, else untouched."""
+    packed = zstandard.compress(payload, _ZSTD_LEVEL)
+    return (packed, ZSTD) if len(packed) < len(payload) else (payload, IDENTITY)
+
+
+def decompress(payload: bytes, content_encoding: str = ZSTD) -> bytes:
+    """Undo `compress`.
+
+    Raises:
+        ValueError: Unknown encoding, a broken frame, or one that claims more than 64 MiB.
+    """
+    if content_encoding == IDENTITY:
+        return payload
+    if content_encoding != ZSTD:
+        msg = f"content-encoding {content_encoding!r} is neither {IDENTITY!r} nor {ZSTD!r}"
+        raise ValueError(msg)
+    try:
+        size = zstandard.frame_content_size(payload)
+        if not 0 <= size <= _DECOMPRESSED_MAX_BYTES:
+            msg = f"zstd frame declares {size} bytes, {_DECOMPRESSED_MAX_BYTES} are allowed"
+            raise ValueError(msg)
+        return zstandard.decompress(payload)
+    except zstandard.ZstdError as error:
+        msg = f"broken zstd frame: {error}"
+        raise ValueError(msg) from error
+
+
+def decode(payload: bytes, properties: Sequence[tuple[str, str]] = ()) -> list[dict[str, Any]]:
+    """Return the records of one telemetry, backlog or event message, as dicts.
+
+    A cdr record comes back with `data` as bytes, alone or out of a batch.
+
+    Args:
+        payload: As received.
+        properties: MQTT user properties of the message.
+
+    Raises:
+        ValueError: Not a message of this format.
+    """
+    envelope = dict(properties)
+    if "seq" in envelope:
+        record: dict[str, Any] = {key: envelope[key] for key in ("robot_id", "boot", "channel")}
+        numbers = {key: int(envelope[key]) for key in ("v", "seq", "stamp_us", "recv_us")}
+        return [record | numbers | {"encoding": Encoding.CDR.value, "data": payload}]
+    value = orjson.loads(decompress(payload, envelope.get(CONTENT_ENCODING, IDENTITY)))
+    if not isinstance(value, dict) or value.get("v") != VERSION:
+        msg = f"not a version {VERSION} envelope"
+        raise ValueError(msg)
+    records: list[dict[str, Any]] = value.get("records", [value])
+    for record in records:
+        if record.get("encoding") == Encoding.CDR:
+            record["data"] = base64.b64decode(record["data"], validate=True)
+    return records
+
+
+def status(robot_id: str, boot: str, state: LinkState, *, version: str, stamp_us: int, **figures: object) -> bytes:
+    """Return the payload of the retained status topic (birth, heartbeat, will, farewell)."""
+    head = {"v": VERSION, "robot_id": robot_id, "boot": boot, "state": str(state), "version": version}
+    return encode(head | {"stamp_us": stamp_us} | figures)
