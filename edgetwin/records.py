@@ -6,8 +6,9 @@ is published in one MQTT message: one record, or several.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
 
 
 class ChannelClass(StrEnum):
@@ -45,6 +46,15 @@ class LinkState(StrEnum):
     STOPPING = "stopping"
 
 
+class Fate(Enum):
+    """Where a record is on its way out."""
+
+    WAITING = auto()  # in the live lane, not sent yet
+    IN_FLIGHT = auto()  # sent, no PUBACK yet
+    ACKED = auto()  # the broker has it
+    RETURNED = auto()  # out of the live lane, not acknowledged: the outbox alone answers for it
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
     """Where the records of one channel (or kind of event) go, and how they are treated.
@@ -58,6 +68,11 @@ class Lane:
     channel_class: ChannelClass
     encoding: Encoding = Encoding.JSON
     qos: int = 1
+
+    @property
+    def is_event(self) -> bool:
+        """Whether this is a kind of event: live and late records share its topic, one by one."""
+        return self.live_topic == self.backlog_topic
 
     @property
     def urgent(self) -> bool:
@@ -76,8 +91,8 @@ class Record:
         recv_us: When the daemon received it [us, UTC].
         body: The finished JSON record, or the untouched CDR of a `cdr` lane.
         born_ns: Monotonic time of numbering [ns].
-        acked: The broker has it (PUBACK below 0x80).
-        row: Outbox row that holds it, 0 while it is in memory only.
+        fate: How far it has come.
+        row: Outbox row that holds it; 0 while it is in memory only.
     """
 
     lane: Lane
@@ -86,7 +101,7 @@ class Record:
     recv_us: int
     body: bytes
     born_ns: int
-    acked: bool = False
+    fate: Fate = Fate.WAITING
     row: int = 0
 
 
@@ -97,13 +112,13 @@ class Parcel:
     Live parcels carry `records`; backlog parcels carry the outbox `rows` they were read from.
     """
 
-    lane: Lane
     topic: str
     payload: bytes
     count: int
-    properties: tuple[tuple[str, str], ...] = ()
+    qos: int = 1
     content_type: str = "application/json"
-    records: list[Record] = field(default_factory=list)
+    user_properties: tuple[tuple[str, str], ...] = ()
+    records: Sequence[Record] = ()
     rows: tuple[int, ...] = ()
     sent_ns: int = 0
 

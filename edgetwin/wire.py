@@ -23,6 +23,8 @@ VERSION = 1
 CONTENT_ENCODING = "content-encoding"
 IDENTITY = "identity"
 ZSTD = "zstd"
+JSON_CONTENT_TYPE = "application/json"
+CDR_CONTENT_TYPE = "application/cdr"
 DEFAULT_PREFIX = "robot"
 
 _ENCODE_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
@@ -30,7 +32,7 @@ _ZSTD_LEVEL = 1
 _DECOMPRESSED_MAX_BYTES = 64 * 1024 * 1024  # a hostile frame may claim terabytes
 
 
-def encode(value: Any) -> bytes:  # noqa: ANN401  # any JSON value
+def encode(value: Any) -> bytes:  # any JSON value
     """Return `value` as UTF-8 JSON; NaN and infinities become null, floats keep every bit."""
     return orjson.dumps(value, option=_ENCODE_OPTIONS)
 

@@ -55,10 +55,10 @@ def import_rclpy() -> Any:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy comes with the messages; one thread is enough
     try:
         import rclpy  # noqa: PLC0415  # slow, and may be absent
-        import rclpy.node
-        import rclpy.parameter
-        import rclpy.qos
-        import rclpy.signals
+        import rclpy.node  # noqa: PLC0415
+        import rclpy.parameter  # noqa: PLC0415
+        import rclpy.qos  # noqa: PLC0415
+        import rclpy.signals  # noqa: PLC0415
     except ImportError as error:
         msg = f"rclpy cannot be imported ({error}); {_INSTALL}"
         raise RosUnavailableError(msg) from error

@@ -29,7 +29,9 @@ def message_class(type_name: str) -> Any:
         module = importlib.import_module(f"{package}.msg")
     except ModuleNotFoundError as error:
         dashed = package.replace("_", "-")
-        cure = f"install the package: apt install ros-$ROS_DISTRO-{dashed} on a robot, pip install ros-{dashed} on x86-64"
+        cure = (
+            f"install the package: apt install ros-$ROS_DISTRO-{dashed} on a robot, pip install ros-{dashed} on x86-64"
+        )
         raise RosTypeError(type_name, f"the package {package} is not installed", cure) from error
     found = getattr(module, name, None)
     if not hasattr(found, "_TYPE_SUPPORT"):

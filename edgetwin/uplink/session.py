@@ -30,7 +30,6 @@ CONNACK_TIMEOUT_S = 4.0
 WINDOW_MAX = 20  # mosquitto's Receive Maximum; beyond it a lost link costs more repeats than it gains speed
 MAX_PACKET_BYTES = 268_435_455  # MQTT's own limit, where the broker names none
 _UNSENT_MAX_BYTES = 1_048_576
-_LAZY_READ_S = 0.02
 
 _log = logging.getLogger("edgetwin.mqtt")
 _log.setLevel(logging.CRITICAL)  # paho's own lines: the link reports changes of state once, in words
@@ -46,7 +45,9 @@ class Session(aiomqtt.Client):
         max_packet_bytes: Largest packet the broker takes.
     """
 
-    def __init__(self, hostname: str, port: int, sock: socket.socket | ssl.SSLSocket, on_ack: OnAck, **options: Any) -> None:
+    def __init__(
+        self, hostname: str, port: int, sock: socket.socket | ssl.SSLSocket, on_ack: OnAck, **options: Any
+    ) -> None:
         super().__init__(
             hostname,
             port,
@@ -63,7 +64,7 @@ class Session(aiomqtt.Client):
         self._packet_id = 0
         self._flush_scheduled = False
         self._writer_armed = False
-        self._client._create_socket = lambda: self._wire  # type: ignore[method-assign,assignment,return-value]  # noqa: SLF001
+        self._client._create_socket = lambda: self._wire  # type: ignore[method-assign]  # noqa: SLF001
 
     @property
     def ended(self) -> asyncio.Future[None]:
@@ -75,7 +76,9 @@ class Session(aiomqtt.Client):
         """Whether the kernel takes no more for now: the caller should wait before it publishes."""
         return self._wire.unsent_bytes > _UNSENT_MAX_BYTES
 
-    def publish_nowait(self, topic: bytes, payload: bytes, properties: bytes, *, qos: int = 1, retain: bool = False) -> int:
+    def publish_nowait(
+        self, topic: bytes, payload: bytes, properties: bytes, *, qos: int = 1, retain: bool = False
+    ) -> int:
         """Queue one PUBLISH; it leaves at the end of this turn of the loop. Return its packet id.
 
         The caller keeps the window. A QoS 0 publish has no acknowledgement.
@@ -105,6 +108,13 @@ class Session(aiomqtt.Client):
     def abort(self) -> None:
         """End the connection now, without a DISCONNECT, so that the broker publishes the will."""
         self._fail(LinkError("aborted"))
+
+    def goodbye(self) -> None:
+        """End the connection in order: DISCONNECT, so that the broker does not publish the will."""
+        if not self._disconnected.done():
+            self._client.disconnect()
+            self._flush()
+        self._fail(LinkError("disconnected"))
 
     def _schedule_flush(self) -> None:
         if not self._flush_scheduled:
@@ -137,6 +147,9 @@ class Session(aiomqtt.Client):
                 self._client.loop_read()
         except (OSError, ValueError) as error:
             self._fail(error)
+        else:
+            if self._wire.ended:
+                self._fail(LinkError("the broker closed the connection"))
 
     def _fail(self, error: Exception) -> None:
         descriptor = self._wire.fileno()
@@ -147,6 +160,8 @@ class Session(aiomqtt.Client):
             self._misc_task.cancel()
         self._wire.close()
         self._client._sock = None  # noqa: SLF001
+        if not self._connected.done():  # still waiting for CONNACK: say why at once, not after a timeout
+            self._connected.set_exception(aiomqtt.MqttError(str(error)))
         if not self._disconnected.done():
             self._disconnected.set_exception(error)
         self._disconnected.exception()  # it is retrieved here: nobody may wait for it
@@ -159,10 +174,16 @@ class Session(aiomqtt.Client):
 
     def _on_socket_open(self, client: Any, userdata: Any, sock: Any) -> None:
         def start() -> None:
+            if self._disconnected.done():
+                return
             self._misc_task = self._loop.create_task(self._misc_loop())
             self._loop.add_reader(self._wire.fileno(), self._readable)
 
         self._loop.call_soon_threadsafe(start)  # paho calls this from aiomqtt's executor thread
+
+    def _on_socket_close(self, client: Any, userdata: Any, sock: Any) -> None:
+        self._loop.remove_writer(sock.fileno())
+        super()._on_socket_close(client, userdata, sock)
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
         self._loop.call_soon_threadsafe(self._schedule_flush)

@@ -52,6 +52,11 @@ class WireSocket:
     def _tls_pending(self) -> bool:
         return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
 
+    @property
+    def ended(self) -> bool:
+        """Whether the peer has closed and all it said was read."""
+        return self._eof and not self._for_paho
+
     def recv(self, size: int) -> bytes:
         """Return up to `size` bytes of packets that are paho's; b"" once the peer has closed.
 
@@ -64,8 +69,8 @@ class WireSocket:
         return taken
 
     def pending(self) -> int:
-        """Bytes that paho can read now; after the peer has closed, 1: the end itself is news."""
-        return len(self._for_paho) or int(self._eof)
+        """Bytes that paho can read now."""
+        return len(self._for_paho)
 
     def send(self, packet: bytes | bytearray) -> int:
         """Take `packet` whole; it leaves at the next flush()."""
@@ -99,5 +104,5 @@ class WireSocket:
             self._unsent.clear()
         self._sock.close()
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # the rest of the socket's interface, unchanged
+    def __getattr__(self, name: str) -> Any:  # the rest of the socket's interface, unchanged
         return getattr(self._sock, name)

@@ -1,0 +1,102 @@
+"""Roof: everything that can be wrong before the robot moves, found at once.
+
+In: settings file, environment     Out: what `run` needs, or every fault on a line of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgetwin import config
+from edgetwin.errors import Fault, RefusedError, RosUnavailableError
+from edgetwin.pipeline import faults as channel_faults
+from edgetwin.ros.context import import_rclpy
+from edgetwin.settings import Settings
+from edgetwin.uplink.link import Broker
+from edgetwin.uplink.tls import client_context
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What `run` starts with."""
+
+    settings: Settings
+    broker: Broker
+
+
+def prepare(path: Path, environ: Mapping[str, str]) -> Prepared:
+    """Return checked settings and the broker they name.
+
+    Raises:
+        RefusedError: Every fault: of the settings, or, where these are fine, of types, fields, TLS files and paths.
+        RosUnavailableError: rclpy cannot be used here.
+    """
+    settings = config.load(path, environ).settings
+    import_rclpy()
+    found: list[Fault] = []
+    for name, channel in settings.channels.items():
+        found += channel_faults(name, channel)
+    found += _store_faults(settings.store.path)
+    broker: Broker | None = None
+    try:
+        broker = _broker(settings)
+    except RefusedError as refused:
+        found += refused.faults
+    if found or broker is None:
+        raise RefusedError([Fault(f"{path.name}: {fault.where}", fault.what, fault.cure) for fault in found])
+    return Prepared(settings, broker)
+
+
+def run(path: Path, environ: Mapping[str, str], *, as_json: bool) -> int:
+    """Print the effective settings, secrets masked.
+
+    Raises:
+        RefusedError: Every fault.
+    """
+    try:
+        settings = prepare(path, environ).settings
+    except RosUnavailableError as error:
+        what, _, cure = str(error).partition("; ")
+        raise RefusedError([Fault("ros", what, cure)]) from error
+    if as_json:
+        from edgetwin import wire  # noqa: PLC0415
+
+        sys.stdout.write(wire.encode(config.effective(settings)).decode() + "\n")
+    else:
+        sys.stdout.write(config.to_toml(settings))
+    return 0
+
+
+def _broker(settings: Settings) -> Broker:
+    mqtt = settings.mqtt
+    tls = None
+    if mqtt.tls is not None:
+        tls = client_context(mqtt.tls.ca_file, mqtt.tls.cert_file, mqtt.tls.key_file)
+    return Broker(
+        host=mqtt.host,
+        port=mqtt.port,
+        client_id=settings.robot.id,
+        keepalive_s=mqtt.keepalive_s,
+        ack_timeout_s=mqtt.ack_timeout_s,
+        reconnect_max_s=mqtt.reconnect_max_s,
+        tls=tls,
+        username=mqtt.username.get_secret_value() if mqtt.username else None,
+        password=mqtt.password.get_secret_value() if mqtt.password else None,
+    )
+
+
+def _store_faults(path: Path) -> list[Fault]:
+    """A store whose directory can neither be written nor made."""
+    if path.is_dir():
+        return [Fault("store.path", f"{path} is a directory", "name a file in it")]
+    nearest = path.parent
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        cure = "choose another path, or give this user the right to write there"
+        return [Fault("store.path", f"{path} cannot be written", cure)]
+    return []

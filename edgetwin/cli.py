@@ -1,0 +1,116 @@
+"""Roof: the command line. Parses, calls one command, turns errors into lines and exit codes.
+
+0 fine, 1 failed at run time, 2 refused (one line per fault), 130 on Ctrl-C. Commands import what they
+need when they run: `--help` and `status` do not wait for ROS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edgetwin import __version__
+from edgetwin.errors import EdgeTwinError, RefusedError
+
+EXIT_FAILED = 1
+EXIT_REFUSED = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except RefusedError as refused:
+        for fault in refused.faults:
+            print(fault, file=sys.stderr)
+        return EXIT_REFUSED
+    except EdgeTwinError as error:
+        print(f"edgetwin: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone; so does the rest
+        return EXIT_FAILED
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from edgetwin import service
+
+    return service.run(_config_path(arguments), os.environ)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from edgetwin import check
+
+    return check.run(_config_path(arguments), os.environ, as_json=arguments.json)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from edgetwin import status
+
+    return status.show(os.environ, as_json=arguments.json)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from edgetwin.sim import demo
+
+    return demo.run(arguments.seconds, as_json=arguments.json)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from edgetwin.sim import replay
+
+    return replay.main(replay.from_arguments(arguments))
+
+
+def _config_path(arguments: argparse.Namespace) -> Path:
+    from edgetwin.config import default_path
+
+    return arguments.config or default_path(os.environ)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="edgetwin", description="The on-robot half of a digital twin.")
+    parser.add_argument("--version", action="version", version=f"edgetwin {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+
+    run = commands.add_parser("run", help="the daemon: ROS 2 in, MQTT out, until SIGTERM")
+    check = commands.add_parser("check", help="validate the configuration and print the effective settings")
+    for command, function in ((run, _run), (check, _check)):
+        command.add_argument(
+            "--config", type=Path, metavar="FILE", help="default: $EDGETWIN_CONFIG, else /etc/edgetwin/edgetwin.toml"
+        )
+        command.set_defaults(command=function)
+    check.add_argument("--json", action="store_true", help="print the settings as JSON")
+
+    status = commands.add_parser("status", help="what the running daemon says")
+    status.add_argument("--json", action="store_true", help="print all of it as JSON")
+    status.set_defaults(command=_status)
+
+    demo = commands.add_parser("demo", help="everything on one machine, without any set-up")
+    demo.add_argument("--seconds", type=_positive, default=None, metavar="N", help="how long (default: 40)")
+    demo.add_argument("--json", action="store_true", help="end with one line of JSON")
+    demo.set_defaults(command=_demo)
+
+    replay = commands.add_parser("replay", help="play a recording into ROS topics")
+    if "replay" in sys.argv[1:2]:
+        from edgetwin.sim.replay import add_arguments
+
+        add_arguments(replay)
+    replay.set_defaults(command=_replay)
+    return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        msg = f"{text!r} is not a positive number of seconds"
+        raise argparse.ArgumentTypeError(msg)
+    return value

@@ -1,0 +1,196 @@
+"""Roof: the doors between the live lane, the outbox and the link.
+
+In: records; PUBACKs; link and disk going up and down     Out: everything acknowledged, or on disk.
+
+What happens to a record when something happens to the world:
+
+| event                 | live lane                             | outbox |
+|-----------------------|---------------------------------------|--------|
+| it leaves the pacer   | waits, is sent when the window has room | answers for it; cuts it after the commit interval |
+| PUBACK                | -                                     | forgets it, on disk or not |
+| PUBACK >= 0x80        | -                                     | keeps it, offers it again later |
+| it was written        | lets go of it if the link is down     | then it is backlog |
+| link lost             | what is in flight is returned         | returned records become backlog |
+| link back             | goes on at once                       | backlog follows, oldest first |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from edgetwin import wire
+from edgetwin.clock import NS_PER_US, Clock
+from edgetwin.records import Encoding, EventKind, Lane, LinkState, Parcel, Record
+from edgetwin.settings import Settings
+from edgetwin.store.backlog import PARCEL_BYTES_MAX, Packer
+from edgetwin.store.outbox import Outbox, OutboxNews
+from edgetwin.store.writer import Writer
+from edgetwin.uplink.link import Broker, Link, LinkNews
+from edgetwin.uplink.live import LiveLane
+from edgetwin.uplink.pump import Pump, Settlement
+
+_log = logging.getLogger("edgetwin")
+
+
+class Forwarding:
+    """Live lane, outbox and link of one robot."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        boot: str,
+        topics: wire.Topics,
+        broker: Broker,
+        status: Callable[[LinkState], Parcel],
+        clock: Clock,
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            settings: For [robot], [mqtt] and [store].
+            boot: Random id of this start.
+            topics: Names.
+            broker: Where to connect.
+            status: Makes the retained status message.
+            clock: The robot's.
+        """
+        self._robot_id = settings.robot.id
+        self._boot = boot
+        self._topics = topics
+        self._clock = clock
+        self._coalesce_s = settings.mqtt.coalesce_s
+        self._loop = asyncio.get_running_loop()
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._numberings: dict[str, wire.Numbering] = {}
+        self._refused_topics: set[tuple[str, int]] = set()
+        self._outbox_path = settings.store.path
+        self.live = LiveLane(self._pack, gather=self._coalesce_s > 0)
+        self.outbox = Outbox(
+            Writer(settings.store.path, self._loop),
+            Packer(self._robot_id, self._backlog_topic),
+            lambda record: self._numberings[record.lane.name].standalone(record),
+            clock,
+            OutboxNews(self._kick, self._committed, self._disk_trouble),
+            commit_interval_s=settings.store.commit_interval_s,
+            backlog_rate_max=settings.store.backlog_rate_max,
+        )
+        self.pump = Pump(self.live, Settlement(self.outbox.acked, self._refused, self.outbox.take), clock)
+        self.link = Link(broker, self.pump, status, LinkNews(self._link_up, self._link_down), clock)
+        self._events = {kind: self.add_lane(topics.event_lane(kind)) for kind in EventKind}
+
+    def add_lane(self, lane: Lane) -> wire.Numbering:
+        """Return the numbering of a new lane."""
+        numbering = self._numberings[lane.name] = wire.Numbering(self._robot_id, self._boot, lane)
+        return numbering
+
+    async def open(self) -> None:
+        """Open the outbox.
+
+        Raises:
+            StoreError: It cannot be used.
+        """
+        await self.outbox.open()
+        if self.outbox.records:
+            _log.info(
+                "The outbox holds %d records of earlier runs; they will follow.", self.outbox.records,
+                extra={"EVENT": "store.backlog", "RECORDS": self.outbox.records},
+            )  # fmt: skip
+
+    async def close(self) -> None:
+        """Keep on disk what is not acknowledged.
+
+        Raises:
+            StoreError: The disk does not take it.
+        """
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+        await self.outbox.close()
+
+    def leave(self, record: Record) -> None:
+        """Take a record that leaves: on its way at once, and answered for until its PUBACK."""
+        self.outbox.put(record)
+        self.live.put(record)
+        if self._coalesce_s == 0 or record.lane.urgent:
+            self.pump.kick()
+        elif self._flush_timer is None:
+            self._flush_timer = self._loop.call_later(self._coalesce_s, self._flush)
+
+    def emit(self, kind: EventKind, data: dict[str, Any]) -> None:
+        """Send an event of our own."""
+        stamp_us = self._clock.stamp_ns() // NS_PER_US
+        self.leave(
+            self._events[kind].number(
+                wire.encode(data), stamp_us=stamp_us, recv_us=stamp_us, now_ns=self._clock.now_ns()
+            )
+        )
+
+    def _flush(self) -> None:
+        self._flush_timer = None
+        self.live.flush()
+        self.pump.kick()
+
+    def _pack(self, records: list[Record]) -> Parcel:
+        lane = records[0].lane
+        numbering = self._numberings[lane.name]
+        if len(records) > 1:
+            payload = wire.batch(self._robot_id, map(numbering.standalone, records))
+            return Parcel(lane.live_topic, payload, len(records), lane.qos, records=records)
+        record = records[0]
+        if lane.encoding is Encoding.JSON:
+            return Parcel(lane.live_topic, record.body, 1, lane.qos, records=records)
+        envelope = numbering.properties(record)
+        return Parcel(lane.live_topic, record.body, 1, lane.qos, wire.CDR_CONTENT_TYPE, envelope, records)
+
+    def _backlog_topic(self, lane: str, is_event: bool) -> str:  # noqa: FBT001  # called by position, from the store
+        return self._topics.events(EventKind(lane)) if is_event else self._topics.backlog(lane)
+
+    def _kick(self) -> None:
+        self.pump.kick()
+
+    def _committed(self) -> None:
+        release = self.live.release_overflow if self.link.connected else self.live.release_written
+        self.outbox.returned(release())
+
+    def _refused(self, parcel: Parcel, reason_code: int) -> None:
+        if (parcel.topic, reason_code) not in self._refused_topics:
+            self._refused_topics.add((parcel.topic, reason_code))
+            _log.error(
+                "The broker refuses %s with reason 0x%02X; the records stay in the outbox and are offered again.",
+                parcel.topic, reason_code,
+                extra={"EVENT": "link.refused", "TOPIC": parcel.topic, "REASON": reason_code},
+            )  # fmt: skip
+        self.outbox.refused(parcel)
+
+    def _link_up(self, outage_s: float) -> None:
+        limit_bytes = self.link.max_packet_bytes // 2
+        self.outbox.payload_bytes_max = min(PARCEL_BYTES_MAX, limit_bytes)
+        self.live.parcel_bytes_max = min(self.live.parcel_bytes_max, limit_bytes)
+        self._refused_topics.clear()
+        _log.info(
+            "Connected to the broker after %.1f s; %d records wait on disk.", outage_s, self.outbox.backlog,
+            extra={"EVENT": "link.up", "OUTAGE_S": outage_s, "BACKLOG": self.outbox.backlog},
+        )  # fmt: skip
+        self.outbox.start_draining()
+        if self.link.sessions > 1:
+            self.emit(EventKind.LINK, {"state": "up", "outage_s": outage_s, "backlog": self.outbox.backlog})
+
+    def _link_down(self, why: str, parcels: Sequence[Parcel]) -> None:
+        self.outbox.stop_draining()
+        for parcel in parcels:
+            self.outbox.returned(parcel.records)
+        self.outbox.returned(self.live.release_written())
+        if self.link.stopping:
+            _log.info("Disconnected from the broker.", extra={"EVENT": "link.closed"})
+            return
+        _log.warning("No link to the broker: %s; samples wait in the outbox.", why, extra={"EVENT": "link.down"})
+
+    def _disk_trouble(self, problem: str | None) -> None:
+        if problem is None:
+            _log.info("The outbox works again.", extra={"EVENT": "store.mended"})
+            self.emit(EventKind.STORE, {"state": "ok"})
+        else:
+            _log.error("The outbox cannot write: %s.", problem, extra={"EVENT": "store.trouble"})
+            self.emit(EventKind.STORE, {"state": "trouble", "what": problem})

@@ -1,0 +1,97 @@
+"""ROS room: the robot's topics, taken raw on the loop's thread.
+
+In: topics to follow     Out: raw CDR messages, one call each; what is wrong with a topic, in words.
+
+Publishers may come late, restart, and differ in QoS: the graph is looked at a few times a second,
+and each topic's subscription follows it. Messages are never decoded here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from edgetwin.clock import Clock
+from edgetwin.errors import RosUnavailableError
+from edgetwin.ros.context import close_node, open_node
+from edgetwin.ros.topic import Sink, Topic
+from edgetwin.ros.wakeup import BUSY_TICK_S, open_wakeup
+
+_WAITING_POLL_S = 0.2
+_MATCHED_POLL_S = 1.0
+_TAKE_MAX = 2000  # messages per topic and turn: the loop must come round
+
+OnProblem = Callable[[str, str | None], None]
+
+
+class Graph:
+    """One lean node and the topics it follows."""
+
+    def __init__(self, node_name: str, clock: Clock, on_problem: OnProblem, tick_s: float = BUSY_TICK_S) -> None:
+        """Join the ROS graph.
+
+        Args:
+            node_name: Name of the node.
+            clock: For the time of each drain.
+            on_problem: Called with (channel, words) when something keeps a channel from its messages, and
+                with (channel, None) when it is over. Once per change.
+            tick_s: How long frequent messages are collected.
+
+        Raises:
+            RosUnavailableError: ROS is missing or does not start.
+        """
+        self._clock = clock
+        self._on_problem = on_problem
+        self._problems: dict[str, str] = {}
+        self.topics: dict[str, Topic] = {}
+        self.node = open_node(node_name)
+        try:
+            self._wakeup = open_wakeup(asyncio.get_running_loop(), self.drain, tick_s)
+        except Exception as error:
+            close_node(self.node)
+            msg = f"no way to wake the loop for ROS messages: {error}"
+            raise RosUnavailableError(msg) from error
+
+    @property
+    def wakeup_name(self) -> str:
+        """How messages wake the loop here."""
+        return self._wakeup.name
+
+    def follow(
+        self, channel: str, topic: str, type_name: str, message_class: Any, depth: int | None, sink: Sink
+    ) -> None:
+        """Deliver every message of `topic` to `sink`, as soon as there is a publisher."""
+        self.topics[channel] = Topic(self.node, self._wakeup, topic, type_name, message_class, depth, sink)
+
+    async def watch(self) -> None:
+        """Follow the publishers until cancelled."""
+        while True:
+            waiting = False
+            for channel, topic in self.topics.items():
+                self._report(channel, topic.follow_publishers())
+                waiting |= topic.unsettled
+            await asyncio.sleep(_WAITING_POLL_S if waiting else _MATCHED_POLL_S)
+
+    def drain(self) -> int:
+        """Take what has come, on all topics; return how many messages that was."""
+        now_ns = self._clock.now_ns()
+        return sum([topic.take(now_ns, _TAKE_MAX) for topic in self.topics.values()])
+
+    def close(self) -> None:
+        """Leave the graph: callbacks off, subscriptions, node, context, in this order."""
+        for topic in self.topics.values():
+            topic.close()
+        self._wakeup.close()
+        with suppress(RuntimeError):  # the context may already be gone
+            close_node(self.node)
+
+    def _report(self, channel: str, problem: str | None) -> None:
+        if self._problems.get(channel) == problem:
+            return
+        if problem is None:
+            del self._problems[channel]
+        else:
+            self._problems[channel] = problem
+        self._on_problem(channel, problem)

@@ -1,0 +1,171 @@
+"""Keep room: who answers for each record, the live lane or the disk.
+
+In: records put, acknowledged, returned; commits that succeeded or failed     Out: what to write, what to forget.
+Pure: no I/O, no clock.
+
+Every record takes one path, connected or not. It is young while in memory only. If its PUBACK comes
+before it is cut, it never touches the disk. If not, it is written, and the row is open as long as the live
+lane may still get an acknowledgement for any of its records. When the last open record of a row is settled
+the row is forgotten (all acknowledged), or it becomes backlog (some were returned); then the numbers
+already acknowledged are remembered, so that the backlog does not repeat them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from edgetwin.records import Fate, Record
+from edgetwin.store.block import BLOCK_BYTES_MAX
+
+_SETTLED = (Fate.ACKED, Fate.RETURNED)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Records of one lane that are about to become a row."""
+
+    row: int
+    records: tuple[Record, ...]
+
+
+class Ledger:
+    """The books of the outbox.
+
+    Attributes:
+        skip: Backlog rows of which some numbers were acknowledged already: row -> those numbers.
+    """
+
+    def __init__(self, next_row: int) -> None:
+        self.skip: dict[int, frozenset[int]] = {}
+        self._next_row = next_row
+        self._young: deque[Record] = deque()
+        self._urgent: deque[Record] = deque()
+        self._drafts: list[Draft] = []
+        self._open: dict[int, Draft] = {}
+        self._open_count: dict[int, int] = {}
+
+    @property
+    def young(self) -> int:
+        """Records in memory only, acknowledged ones that were not looked at yet included."""
+        return len(self._young) + len(self._urgent)
+
+    @property
+    def urgent(self) -> int:
+        """Records in memory only that should be written at once."""
+        return len(self._urgent)
+
+    @property
+    def open_records(self) -> int:
+        """Records on disk that the live lane still answers for."""
+        return sum(len(draft.records) for draft in self._open.values())
+
+    @property
+    def backlog_end(self) -> int | None:
+        """Rows from here on are not backlog yet; None when all are."""
+        return next(iter(self._open), None)
+
+    def put(self, record: Record) -> None:
+        """Take responsibility for a new record."""
+        (self._urgent if record.lane.urgent else self._young).append(record)
+
+    def cut(self, born_before_ns: int) -> list[Draft]:
+        """Return what must be written now: all urgent records, and the others born before the given time.
+
+        The caller writes them and then calls `committed` or `failed`, before it cuts again.
+        """
+        chosen: dict[str, list[Record]] = {}
+        for queue, limit_ns in ((self._urgent, None), (self._young, born_before_ns)):
+            while queue and (limit_ns is None or queue[0].born_ns < limit_ns):
+                record = queue.popleft()
+                if record.fate is not Fate.ACKED:
+                    chosen.setdefault(record.lane.name, []).append(record)
+        for records in chosen.values():
+            for part in _split(records):
+                self._drafts.append(Draft(self._next_row, part))
+                self._next_row += 1
+        return list(self._drafts)
+
+    def committed(self) -> list[int]:
+        """The drafts are on disk: return the rows that can be forgotten already."""
+        drafts, self._drafts = self._drafts, []
+        forgotten: list[int] = []
+        for draft in drafts:
+            for record in draft.records:
+                record.row = draft.row
+            unsettled = sum(record.fate not in _SETTLED for record in draft.records)
+            if unsettled:
+                self._open[draft.row] = draft
+                self._open_count[draft.row] = unsettled
+            else:
+                forgotten += self._settle(draft)
+        return forgotten
+
+    def failed(self) -> None:
+        """The drafts were not written: they are young again, oldest first, and will be cut again."""
+        drafts, self._drafts = self._drafts, []
+        records = sorted((record for draft in drafts for record in draft.records), key=_birth, reverse=True)
+        for record in records:
+            (self._urgent if record.lane.urgent else self._young).appendleft(record)
+
+    def acked(self, records: Iterable[Record]) -> list[int]:
+        """The broker has these; return the rows that can be forgotten."""
+        return self._close(records, Fate.ACKED)
+
+    def returned(self, records: Iterable[Record]) -> list[int]:
+        """The live lane gives these up; rows of theirs become backlog. Return rows that can be forgotten."""
+        return self._close(records, Fate.RETURNED)
+
+    def forget(self, rows: Iterable[int]) -> None:
+        """Rows are gone from the disk."""
+        for row in rows:
+            self.skip.pop(row, None)
+
+    def _close(self, records: Iterable[Record], fate: Fate) -> list[int]:
+        forgotten: list[int] = []
+        for record in records:
+            if record.fate in _SETTLED:
+                continue
+            record.fate = fate
+            if not record.row:
+                continue  # young, or being written: cut() and committed() look at its fate
+            self._open_count[record.row] -= 1
+            if self._open_count[record.row] == 0:
+                del self._open_count[record.row]
+                forgotten += self._settle(self._open.pop(record.row))
+        return forgotten
+
+    def _settle(self, draft: Draft) -> list[int]:
+        acked = frozenset(record.seq for record in draft.records if record.fate is Fate.ACKED)
+        if len(acked) == len(draft.records):
+            return [draft.row]
+        if acked:
+            self.skip[draft.row] = acked
+        return []
+
+
+def counts(drafts: Iterable[Draft]) -> Mapping[str, int]:
+    """Return lane -> records of `drafts`."""
+    totals: dict[str, int] = {}
+    for draft in drafts:
+        lane = draft.records[0].lane.name
+        totals[lane] = totals.get(lane, 0) + len(draft.records)
+    return totals
+
+
+def _birth(record: Record) -> tuple[int, int]:
+    return record.born_ns, record.seq
+
+
+def _split(records: list[Record]) -> list[tuple[Record, ...]]:
+    """Cut into parts of at most BLOCK_BYTES_MAX; a larger record is a part of its own."""
+    parts: list[tuple[Record, ...]] = []
+    start = size = 0
+    for index, record in enumerate(records):
+        if index > start and size + len(record.body) > BLOCK_BYTES_MAX:
+            parts.append(tuple(records[start:index]))
+            start, size = index, 0
+        size += len(record.body)
+    parts.append(tuple(records[start:]))
+    return parts

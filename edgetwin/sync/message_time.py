@@ -1,0 +1,94 @@
+"""Pace room: a time that only goes forward, made of stamps that cannot be trusted.
+
+In: message stamps, reception times     Out: message time [ns], and counters of what was odd.
+Pure.
+
+| a stamp that is         | advances message time by        | counted as |
+|-------------------------|---------------------------------|------------|
+| later than the newest   | the difference of the stamps    | -, or gap when it leaps past the reception clock |
+| equal to the newest     | the time since the last message | frozen     |
+| earlier than the newest | the time since the last message | backward; after five in a row it is a new time line |
+
+The stamp's own time is used because reception jitters (DDS, Wi-Fi, ticks) where the source does not,
+and because a recording played at ten times its pace should still be limited by its own clock.
+"""
+
+from __future__ import annotations
+
+_NEW_TIME_LINE_AFTER = 5
+_LEAP_NS = 1_000_000_000
+
+
+class MessageTime:
+    """Time of one channel, over all its publishers.
+
+    Attributes:
+        backward: Stamps earlier than the newest one seen.
+        frozen: Stamps equal to it.
+        gaps: Leaps of more than a second past the reception clock.
+    """
+
+    __slots__ = ("_backward_run", "_borrowed_ns", "_newest_ns", "_received_ns", "backward", "frozen", "gaps", "now_ns")
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+        self.backward = 0
+        self.frozen = 0
+        self.gaps = 0
+        self._newest_ns: int | None = None
+        self._received_ns = 0
+        self._borrowed_ns = 0
+        self._backward_run = 0
+
+    def advance(self, stamp_ns: int, received_ns: int) -> int:
+        """Return the message time after a message with this stamp, taken at monotonic `received_ns`."""
+        waited_ns = received_ns - self._received_ns
+        self._received_ns = received_ns
+        if self._newest_ns is None:
+            self._newest_ns = stamp_ns
+            return self.now_ns
+        ahead_ns = stamp_ns - self._newest_ns
+        if ahead_ns > 0:
+            if ahead_ns > waited_ns + self._borrowed_ns + _LEAP_NS:
+                self.gaps += 1
+            # What frozen or backward stamps borrowed from the reception clock is paid back here.
+            self.now_ns += max(0, ahead_ns - self._borrowed_ns)
+            self._newest_ns = stamp_ns
+            self._borrowed_ns = self._backward_run = 0
+            return self.now_ns
+        if ahead_ns == 0:
+            self.frozen += 1
+        else:
+            self.backward += 1
+            self._backward_run += 1
+            if self._backward_run >= _NEW_TIME_LINE_AFTER:
+                self._newest_ns = stamp_ns
+                self._borrowed_ns = self._backward_run = 0
+        self.now_ns += waited_ns
+        self._borrowed_ns += waited_ns
+        return self.now_ns
+
+
+class RateLimit:
+    """At most `rate_hz_max` per second of message time, on average; jitter does not thin a source of that rate.
+
+    A token bucket of almost two: a message up to 0.9 of a period early still passes, and the
+    long-term rate stays below the limit.
+
+    Source: ITU-T I.371, generic cell rate algorithm (virtual scheduling).
+    """
+
+    __slots__ = ("_allowance_ns", "_due_ns", "period_ns")
+
+    def __init__(self, rate_hz_max: float) -> None:
+        self.period_ns = round(1e9 / rate_hz_max)
+        self._allowance_ns = round(0.9 * self.period_ns)
+        self._due_ns = -self.period_ns
+
+    def ready(self, message_time_ns: int) -> bool:
+        """Whether a message of this time may leave."""
+        return message_time_ns >= self._due_ns - self._allowance_ns
+
+    def take(self, message_time_ns: int) -> None:
+        """Account for a message that leaves."""
+        self._due_ns = max(self._due_ns, message_time_ns) + self.period_ns
