@@ -113,8 +113,7 @@ class Daemon:
                 for watcher in watchers:
                     watcher.cancel()
                 self._close_ros()
-                self._forwarding.link.publish_status(LinkState.STOPPING)
-                self._forwarding.link.stop()
+                self._forwarding.finish()
                 await asyncio.wait([link], timeout=_LINK_END_S)
                 link.cancel()
         finally:

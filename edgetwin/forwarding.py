@@ -99,14 +99,18 @@ class Forwarding:
                 extra={"EVENT": "store.backlog", "RECORDS": self.outbox.records},
             )  # fmt: skip
 
+    def finish(self) -> None:
+        """Nothing new will come: let go what has gathered, and say goodbye to the broker."""
+        self.link.publish_status(LinkState.STOPPING)
+        self._flush()
+        self.link.stop()
+
     async def close(self) -> None:
         """Keep on disk what is not acknowledged.
 
         Raises:
             StoreError: The disk does not take it.
         """
-        if self._flush_timer is not None:
-            self._flush_timer.cancel()
         await self.outbox.close()
 
     def leave(self, record: Record) -> None:
@@ -128,7 +132,9 @@ class Forwarding:
         )
 
     def _flush(self) -> None:
-        self._flush_timer = None
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
         self.live.flush()
         self.pump.kick()
 

@@ -63,8 +63,11 @@ class Ledger:
 
     @property
     def backlog_end(self) -> int | None:
-        """Rows from here on are not backlog yet; None when all are."""
-        return next(iter(self._open), None)
+        """Rows from here on are not backlog yet: open, or being written; None when all are."""
+        first_open = next(iter(self._open), None)
+        if first_open is None and self._drafts:
+            return self._drafts[0].row
+        return first_open
 
     def put(self, record: Record) -> None:
         """Take responsibility for a new record."""

@@ -26,7 +26,7 @@ from edgetwin.uplink.session import Session
 
 _STABLE_S = 30.0
 _WATCH_S = 0.5
-_FAREWELL_TIMEOUT_S = 1.0
+_FAREWELL_TIMEOUT_S = 0.8
 _BROKER_REASON = 0x80  # below are paho's own codes
 _CURES = {
     0x84: "it does not speak MQTT 5; use a broker that does",
@@ -178,12 +178,14 @@ class Link:
             stopping.cancel()
 
     async def _farewell(self, session: Session) -> None:
-        """Publish the offline status ourselves, wait shortly for what is in flight, disconnect."""
-        self.publish_status(LinkState.OFFLINE)
-        await asyncio.sleep(0)  # the pump's turn
-        idle = asyncio.get_running_loop().create_task(self._pump.idle.wait())
-        await asyncio.wait((idle, session.ended), timeout=_FAREWELL_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
-        idle.cancel()
+        """Give what waits a moment to leave, publish the offline status ourselves, disconnect."""
+        for last_word in (None, LinkState.OFFLINE):
+            if last_word is not None:
+                self.publish_status(last_word)
+            await asyncio.sleep(0)  # the pump's turn
+            idle = asyncio.get_running_loop().create_task(self._pump.idle.wait())
+            await asyncio.wait((idle, session.ended), timeout=_FAREWELL_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            idle.cancel()
         session.goodbye()
 
     async def _pause(self, seconds: float) -> None:

@@ -43,7 +43,7 @@ class Pump:
     """Moves parcels into the session that is attached.
 
     Attributes:
-        idle: Set while nothing is in flight.
+        idle: Set while nothing is in flight and nothing fresh waits.
     """
 
     def __init__(self, live: LiveLane, settlement: Settlement, clock: Clock) -> None:
@@ -90,6 +90,7 @@ class Pump:
         """There may be something to send: look at the end of this turn of the loop."""
         if not self._kicked and self._session is not None:
             self._kicked = True
+            self.idle.clear()
             self._loop.call_soon(self._pump)
 
     def send_control(self, parcel: Parcel, *, retain: bool) -> None:
@@ -103,8 +104,6 @@ class Pump:
         parcel = self._in_flight.pop(packet_id, None)
         if parcel is None:
             return
-        if not self._in_flight:
-            self.idle.set()
         if parcel.rows:
             self._backlog_in_flight -= 1
         if reason_code >= _FAILURE:
@@ -113,6 +112,8 @@ class Pump:
             self._settlement.acked(parcel)
         if self._live.has_ready or self._backlog_in_flight or parcel.rows:
             self.kick()
+        elif not self._in_flight and not self._control:
+            self.idle.set()
 
     def _pump(self) -> None:
         self._kicked = False
@@ -130,6 +131,8 @@ class Pump:
             if backlog is None:
                 break
             self._send(session, backlog)
+        if not self._in_flight and not self._live.has_ready:
+            self.idle.set()
 
     def _room(self, session: Session) -> int:
         """PUBLISHes that may leave now; none once the session is over, so that what is taken can be sent."""
@@ -149,7 +152,6 @@ class Pump:
             self._settlement.acked(parcel)
             return
         self._in_flight[packet_id] = parcel
-        self.idle.clear()
         if parcel.rows:
             self._backlog_in_flight += 1
 

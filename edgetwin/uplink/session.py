@@ -164,7 +164,8 @@ class Session(aiomqtt.Client):
             self._connected.set_exception(aiomqtt.MqttError(str(error)))
         if not self._disconnected.done():
             self._disconnected.set_exception(error)
-        self._disconnected.exception()  # it is retrieved here: nobody may wait for it
+        for future in (self._connected, self._disconnected):
+            future.exception()  # retrieved here: there may be nobody who waits for it
 
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
         if properties is not None:

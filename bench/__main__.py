@@ -1,0 +1,98 @@
+"""Bench: the command line. Runs the sections one after the other, prints each as soon as it is known."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import orjson
+
+from bench.report import Section, text
+from bench.site import Effort, Site
+from edgetwin import __version__
+from edgetwin.errors import EdgeTwinError
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+_NAMES: Final = ("reference", "start", "outage", "micro")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the sections that were asked for; return the exit code."""
+    arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    began_s = time.monotonic()
+    effort = Effort.quick() if arguments.quick else Effort.full()
+    sections: list[Section] = []
+    try:
+        with Site(effort) as site:
+            for name in arguments.section or _NAMES:
+                section = _measure(name)(site)
+                sections.append(section)
+                print(text(section), flush=True)
+    except EdgeTwinError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    took_s = time.monotonic() - began_s
+    print(f"took {took_s:.0f} s")
+    if arguments.json:
+        arguments.json.write_bytes(_as_json(sections, quick=arguments.quick, took_s=took_s))
+    return 0
+
+
+def _measure(name: str) -> Callable[[Site], Section]:
+    """Import a section when it runs: micro alone needs rclpy in this process."""
+    if name == "reference":
+        from bench import reference  # noqa: PLC0415
+
+        return reference.measure
+    if name == "start":
+        from bench import start  # noqa: PLC0415
+
+        return start.measure
+    if name == "outage":
+        from bench import outage  # noqa: PLC0415
+
+        return outage.measure
+    from bench import micro  # noqa: PLC0415
+
+    return micro.measure
+
+
+def _as_json(sections: Sequence[Section], *, quick: bool, took_s: float) -> bytes:
+    head: dict[str, Any] = {
+        "v": 1,
+        "edgetwin": __version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "quick": quick,
+        "took_s": round(took_s, 1),
+    }
+    return orjson.dumps(head | {"sections": sections}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="edgetwin beside the tutorial's way.")
+    parser.add_argument("--quick", action="store_true", help="one short round of everything, under a minute")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--section", action="append", choices=_NAMES, help="only this one; may be repeated")
+    return parser
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
