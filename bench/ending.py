@@ -13,7 +13,7 @@ class Ended(BaseException):
 def end_on_sigterm() -> None:
     """Raise Ended in the main thread at the first SIGTERM; later ones are ignored."""
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as signal calls it
         signal.signal(number, signal.SIG_IGN)
         raise Ended
 

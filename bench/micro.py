@@ -6,7 +6,7 @@ In: messages, records     Out: CPU time per message of each piece, beside what t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -45,7 +45,7 @@ def measure(site: Site) -> Section:
     pieces = [_encoding(stream) for stream in REFERENCE]
     pieces += [_held_back(REFERENCE[0]), _publishing(REFERENCE[2])]
     rows: list[Row] = []
-    kept: dict[str, list[object]] = {}
+    kept: dict[str, Sequence[object]] = {}
     for piece in pieces:
         rounds: dict[str, list[float]] = {}
         for _ in range(site.effort.repeats):
@@ -55,7 +55,7 @@ def measure(site: Site) -> Section:
         rows += _rows(piece.figure, rounds)
         kept[piece.figure] = [rounds]
     outbox = micro_outbox.measure(site.folder, site.effort.repeats)
-    return Section("micro", "Pieces: CPU per message", [*rows, *outbox.rows], kept | outbox.rounds)
+    return Section("micro", "Pieces: CPU per message", [*rows, *outbox.rows], kept | dict(outbox.rounds))
 
 
 def _rows(figure: str, rounds: Rounds[float]) -> list[Row]:

@@ -48,7 +48,7 @@ class Effort:
     @classmethod
     def full(cls) -> Self:
         """Figures to believe."""
-        return cls(rounds=4, settle_s=2.0, window_s=8.0, outage_s=15.0, outage_peers=2, repeats=9)
+        return cls(rounds=3, settle_s=2.0, window_s=8.0, outage_s=15.0, outage_peers=2, repeats=9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,6 @@ class Site:
         environ = {key: value for key, value in os.environ.items() if not key.startswith("EDGETWIN_")} | {
             "ROS_DOMAIN_ID": str(domain),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-            "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4",  # as the service unit has it; leaves nothing in shared memory
             "ROS_LOG_DIR": str(self._folder),
             "RUNTIME_DIRECTORY": self._runtime,
         }

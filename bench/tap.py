@@ -52,6 +52,8 @@ def _listen(sock: socket.socket, kept: list[tuple[int, bytes]]) -> None:
     rest = b""
     while received := sock.recv(_RECV_BYTES):
         now_ns = time.time_ns()
+        # mosquitto leaves Nagle on: without this it waits up to 40 ms for our kernel's delayed ACK.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         rest += received
         packets, rest = _split(rest)
         acks = b""

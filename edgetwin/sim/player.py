@@ -19,9 +19,9 @@ from edgetwin.sim.layouts import difference, installed_layout
 from edgetwin.sim.pace import Pace
 from edgetwin.sim.recorded import Recorded, Topic
 
-# History of a publisher. Fast DDS asks for an acknowledgement at once when the history is full, else only
-# every 3 s: a shallow history repairs losses sooner, and makes the wait of rate 0 last 5 ms.
-_DEPTH = 40
+# History of a publisher, and at rate 0 what may be under way unacknowledged: larger bursts overflow the
+# receiver's socket and are slower in the end.
+_DEPTH = 100
 _NAP_MAX_S = 0.1  # a signal is noticed at the latest after this long
 _POLL_S = 0.02
 _FAREWELL_NS = 5 * NS_PER_S  # how long the last messages may take to be acknowledged
@@ -124,10 +124,7 @@ class Player:
             self._progress(message)
 
     def farewell(self) -> list[str]:
-        """Wait until what was sent is acknowledged, 5 s at most; return the topics where it was not.
-
-        A topic with few messages takes up to 3 s: DDS asks for its acknowledgement that rarely.
-        """
+        """Wait until what was sent is acknowledged, 5 s at most; return the topics where it was not."""
         deadline_ns = self._clock.now_ns() + _FAREWELL_NS
         for outlet in self._outlets.values():
             self._await_acknowledgement(outlet, deadline_ns=deadline_ns)

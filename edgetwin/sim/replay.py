@@ -19,6 +19,7 @@ from pathlib import Path
 from edgetwin.clock import NS_PER_S, Clock, SystemClock
 from edgetwin.errors import EdgeTwinError, Fault, RefusedError
 from edgetwin.ros.context import close_node, import_rclpy, open_node
+from edgetwin.sim.heartbeat import frequent_heartbeats
 from edgetwin.sim.player import Player, obstacle
 from edgetwin.sim.recorded import TOPIC_NAME, Recording, Topic
 from edgetwin.sim.recordings import open_recording
@@ -137,7 +138,8 @@ def main(options: ReplayOptions, clock: Clock | None = None) -> int:
 def _replay(options: ReplayOptions, recording: Recording, clock: Clock, caught: list[int]) -> None:
     topics = _playable(options, _chosen(options, recording))
     names = {topic.name: options.remap.get(topic.name, topic.name) for topic in topics}
-    node = open_node(_NODE_NAME)
+    with frequent_heartbeats():
+        node = open_node(_NODE_NAME)
     try:
         screen = Screen(clock, show=sys.stderr.isatty() and not options.quiet)
         player = Player(node, topics, names, clock=clock, stopping=lambda: bool(caught), progress=screen.note)

@@ -229,6 +229,10 @@ def _translate(error: BaseException | None) -> LinkError:
         cure = _CURES.get(value, "see the broker's log")
         return LinkError(f"the broker refuses us: {code}; {cure}", reason_code=value)
     words = str(error) or type(error).__name__
-    if "timed out" in words:
+    if "_ALERT_" in words:
+        words = (
+            f"the broker refuses our certificate ({words}); check [mqtt.tls] cert_file, and the broker's authorities"
+        )
+    elif "timed out" in words:
         words = "the broker accepts the connection but does not answer"
     return LinkError(words)

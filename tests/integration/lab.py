@@ -29,11 +29,11 @@ ROBOT_ID = "robot_001"
 PATIENCE_S = 15.0
 
 
-def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
+def until(condition: Callable[[], Any], what: str | Callable[[], str], patience_s: float = PATIENCE_S) -> Any:
     """Return the first true value of `condition`; fail with `what` when it never comes."""
     deadline = time.monotonic() + patience_s
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {patience_s:g} s: {what}"
+        assert time.monotonic() < deadline, f"not within {patience_s:g} s: {what() if callable(what) else what}"
         time.sleep(0.01)
     return value
 
@@ -121,6 +121,16 @@ class Witness:
                     continuity.note(record, lane=kind)
         return continuity
 
+    def missing(self, channel: str, count: int) -> str:
+        """Words for a failure: which of 0..count-1 have not arrived."""
+        seqs = {record["seq"] for record in self.records(channel)}
+        absent = [seq for seq in range(count) if seq not in seqs]
+        return (
+            f"{len(absent)} of {count} records are missing: {absent[:5]}..{absent[-5:]}"
+            if absent
+            else "none is missing"
+        )
+
     def states(self) -> list[str]:
         """What the status topic said, in order."""
         return [json.loads(arrival.payload)["state"] for arrival in self.on("/status")]
@@ -180,6 +190,7 @@ class Daemon:
 
     def ready(self) -> Self:
         """Wait until it runs."""
+
         def running() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, f"it ended: {self.log[-2000:]}"

@@ -91,7 +91,7 @@ def test_what_is_in_memory_at_the_end_is_delivered(broker: LocalBroker, robot: R
 def test_an_environment_that_would_kill_rclpy_is_one_line(
     tmp_path: Path, variables: dict[str, str], words: str
 ) -> None:
-    """rclpy would end the process without a word that helps."""
+    """Rclpy would end the process without a word that helps."""
     daemon = Daemon(tmp_path, configuration(1, tmp_path, SECTION), variables).start()
     try:
         assert daemon.process is not None

@@ -23,6 +23,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from edgetwin.ros.context import close_node, open_node
 from edgetwin.ros.types import message_class
+from edgetwin.sim.heartbeat import frequent_heartbeats
 from edgetwin.sim.pace import Pace
 from edgetwin.sim.recorded import Recorded
 from edgetwin.sim.recordings import open_recording
@@ -239,6 +240,31 @@ def test_a_loop_starts_again_until_stopped(node: Any, start: Start) -> None:
 
         assert finish(child)[0] == 0
         assert listener.got["/fix"][: 3 * len(wanted)] == 3 * wanted
+
+
+def test_a_short_replay_does_not_wait_for_a_rare_heartbeat(node: Any, start: Start, tmp_path: Path) -> None:
+    """Five messages are acknowledged long before the 3 s after which DDS asks by default."""
+    bag = words(tmp_path / "bag", count=5)
+    with closing(Listener(node, {"/words": "std_msgs/msg/String"})) as listener:
+        child = start(bag, "--rate", "0", "--wait-for-subscribers", "20", "--json")
+        listener.until(5)
+        code, out, err = finish(child)
+
+    assert (code, err) == (0, "")
+    assert json.loads(out)["seconds"] < 1.0
+
+
+def test_a_dds_profile_of_the_user_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours is there while the node is opened, and gone afterwards."""
+    name = "FASTDDS_DEFAULT_PROFILES_FILE"
+    monkeypatch.delenv(name, raising=False)
+    with frequent_heartbeats():
+        assert "heartbeat_period" in Path(os.environ[name]).read_text(encoding="utf-8")
+    assert name not in os.environ
+
+    monkeypatch.setenv(name, "mine.xml")
+    with frequent_heartbeats():
+        assert os.environ[name] == "mine.xml"
 
 
 def words(path: Path, name: str = "/words", *, step_ns: int = 1, count: int = 1000) -> Path:
