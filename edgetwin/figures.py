@@ -85,6 +85,7 @@ class Figures:
             "held_back": pacer.held_back,
             "malformed": pipeline.malformed,
             "lost_in_ros": topic.lost if topic else 0,
+            "unstamped": pacer.time.unstamped,
             "stamps_backward": pacer.time.backward,
             "stamps_frozen": pacer.time.frozen,
             "stamp_gaps": pacer.time.gaps,

@@ -21,7 +21,7 @@ from edgetwin.settings import Channel, Deadband
 from edgetwin.sync import deadband as bands
 from edgetwin.sync.pacer import Pacer, PaceRule
 
-Sample: TypeAlias = tuple[bytes, int, int]  # raw CDR, stamp [ns, UTC], reception [ns, UTC]
+Sample: TypeAlias = tuple[bytes, int, int]  # raw CDR, stamp [ns, UTC; 0: none], reception [ns, UTC]
 Leave: TypeAlias = Callable[[Record], None]
 
 
@@ -80,8 +80,8 @@ class Pipeline:
         """
         received_ns = received_ns or self._clock.stamp_ns()
         try:
-            stamp_ns = (self._stamp_of(raw) if self._stamp_of is not None else 0) or received_ns
-            if self.pacer.offer((raw, stamp_ns, received_ns), stamp_ns, now_ns):
+            stamp_ns = self._stamp_of(raw) if self._stamp_of is not None else 0
+            if self.pacer.offer((raw, stamp_ns, received_ns), stamp_ns, received_ns, now_ns):
                 self._send(raw, stamp_ns, received_ns, now_ns)
         except MalformedMessageError:
             self.malformed += 1
@@ -108,7 +108,7 @@ class Pipeline:
         data = self._encode(raw)
         self._leave(
             self._numbering.number(
-                data, stamp_us=stamp_ns // NS_PER_US, recv_us=received_ns // NS_PER_US, now_ns=now_ns
+                data, stamp_us=(stamp_ns or received_ns) // NS_PER_US, recv_us=received_ns // NS_PER_US, now_ns=now_ns
             )
         )
 

@@ -3,14 +3,16 @@
 In: message stamps, reception times     Out: message time [ns], and counters of what was odd.
 Pure.
 
-| a stamp that is         | advances message time by        | counted as |
-|-------------------------|---------------------------------|------------|
-| later than the newest   | the difference of the stamps    | -, or gap when it leaps past the reception clock |
-| equal to the newest     | the time since the last message | frozen     |
-| earlier than the newest | the time since the last message | backward; after five in a row it is a new time line |
+| a stamp that is         | advances message time by               | counted as |
+|-------------------------|----------------------------------------|------------|
+| later than the newest   | the difference of the stamps           | -, or gap when it leaps past the reception clock |
+| equal to the newest     | the reception time since the last one  | frozen     |
+| earlier than the newest | the reception time since the last one  | backward; after five in a row it is a new time line |
+| never set (0)           | the reception time since the last one  | unstamped  |
 
-The stamp's own time is used because reception jitters (DDS, Wi-Fi, ticks) where the source does not,
-and because a recording played at ten times its pace should still be limited by its own clock.
+The stamp's own time is used because reception jitters (DDS, Wi-Fi) where the source does not, and because
+a recording played at ten times its pace should still be limited by its own clock. Reception time is the
+middleware's, per message; it is a wall clock, so a step back counts as no time at all.
 """
 
 from __future__ import annotations
@@ -23,50 +25,72 @@ class MessageTime:
     """Time of one channel, over all its publishers.
 
     Attributes:
+        now_ns: Message time, from 0.
+        unstamped: Messages without a stamp.
         backward: Stamps earlier than the newest one seen.
         frozen: Stamps equal to it.
         gaps: Leaps of more than a second past the reception clock.
     """
 
-    __slots__ = ("_backward_run", "_borrowed_ns", "_newest_ns", "_received_ns", "backward", "frozen", "gaps", "now_ns")
+    __slots__ = (
+        "_backward_run",
+        "_borrowed_ns",
+        "_newest_ns",
+        "_received_ns",
+        "backward",
+        "frozen",
+        "gaps",
+        "now_ns",
+        "unstamped",
+    )
 
     def __init__(self) -> None:
         self.now_ns = 0
+        self.unstamped = 0
         self.backward = 0
         self.frozen = 0
         self.gaps = 0
-        self._newest_ns: int | None = None
+        self._newest_ns = 0
         self._received_ns = 0
         self._borrowed_ns = 0
         self._backward_run = 0
 
     def advance(self, stamp_ns: int, received_ns: int) -> int:
-        """Return the message time after a message with this stamp, taken at monotonic `received_ns`."""
-        waited_ns = received_ns - self._received_ns
+        """Return the message time after a message with this stamp (0: none), received at `received_ns` [UTC]."""
+        waited_ns = max(0, received_ns - self._received_ns) if self._received_ns else 0
         self._received_ns = received_ns
-        if self._newest_ns is None:
+        if stamp_ns == 0:
+            self.unstamped += 1
+            return self._borrow(waited_ns)
+        if self._newest_ns == 0:
             self._newest_ns = stamp_ns
-            return self.now_ns
+            return self._borrow(waited_ns)
         ahead_ns = stamp_ns - self._newest_ns
         if ahead_ns > 0:
             if ahead_ns > waited_ns + self._borrowed_ns + _LEAP_NS:
                 self.gaps += 1
-            # What frozen or backward stamps borrowed from the reception clock is paid back here.
+            # What stamps that stood still borrowed from the reception clock is paid back here.
             self.now_ns += max(0, ahead_ns - self._borrowed_ns)
-            self._newest_ns = stamp_ns
-            self._borrowed_ns = self._backward_run = 0
+            self._start(stamp_ns)
             return self.now_ns
         if ahead_ns == 0:
             self.frozen += 1
         else:
             self.backward += 1
             self._backward_run += 1
-            if self._backward_run >= _NEW_TIME_LINE_AFTER:
-                self._newest_ns = stamp_ns
-                self._borrowed_ns = self._backward_run = 0
+        self._borrow(waited_ns)
+        if self._backward_run >= _NEW_TIME_LINE_AFTER:
+            self._start(stamp_ns)
+        return self.now_ns
+
+    def _borrow(self, waited_ns: int) -> int:
         self.now_ns += waited_ns
         self._borrowed_ns += waited_ns
         return self.now_ns
+
+    def _start(self, stamp_ns: int) -> None:
+        self._newest_ns = stamp_ns
+        self._borrowed_ns = self._backward_run = 0
 
 
 class RateLimit:

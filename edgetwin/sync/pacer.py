@@ -67,12 +67,13 @@ class Pacer(Generic[Sample]):
         """Samples that did not leave."""
         return self.received - self.passed
 
-    def offer(self, sample: Sample, stamp_ns: int, now_ns: int) -> bool:
+    def offer(self, sample: Sample, stamp_ns: int, received_ns: int, now_ns: int) -> bool:
         """Return whether `sample` leaves now.
 
         Args:
             sample: Opaque; handed to `read`, kept while held.
-            stamp_ns: When it was measured, any time line [ns].
+            stamp_ns: When it was measured, any time line [ns]; 0: it does not say.
+            received_ns: When the middleware received it [ns, UTC].
             now_ns: Monotonic time it was taken [ns], not before the last one.
         """
         self.received += 1
@@ -80,7 +81,7 @@ class Pacer(Generic[Sample]):
             self.passed += 1
             return True
         self._interval_ns, self._offered_ns = now_ns - self._offered_ns, now_ns
-        message_ns = self.time.advance(stamp_ns, now_ns)
+        message_ns = self.time.advance(stamp_ns, received_ns)
         if not self._limit.ready(message_ns):
             self._hold(sample, now_ns + self._silence_ns)
             return False

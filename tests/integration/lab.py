@@ -89,7 +89,7 @@ class Witness:
     def _on_connect(self, client: paho.Client, *_: Any) -> None:
         client.subscribe(self.pattern, options=SubscribeOptions(qos=1, retainAsPublished=True))
 
-    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+    def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
         properties = tuple(getattr(message.properties, "UserProperty", ()))
         arrival = Arrival(message.topic, message.payload, properties, message.retain, time.monotonic())
         self.arrivals.append(arrival)

@@ -40,7 +40,7 @@ class Source(threading.Thread):
         start = time.monotonic()
         while not self.stopped.wait(max(0.0, start + self.count / RATE_HZ - time.monotonic())):
             message = PointStamped()
-            message.header.stamp.sec, rest = divmod(self.count, RATE_HZ)
+            message.header.stamp.sec, rest = divmod(1000 * RATE_HZ + self.count, RATE_HZ)
             message.header.stamp.nanosec = rest * 1_000_000_000 // RATE_HZ
             message.point.x = float(self.count)
             self.publisher.publish(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -52,9 +53,7 @@ def test_odometry_at_50_hz_arrives_at_50_hz_without_hole_and_to_the_last_bit(
         records = witness.in_order("odom")
         assert [record["seq"] for record in records] == list(range(200))
         arrivals = [arrival.at_s for arrival in witness.on("/telemetry/odom")]
-        assert statistics.median(b - a for a, b in zip(arrivals, arrivals[1:], strict=False)) == pytest.approx(
-            0.02, abs=0.004
-        )
+        assert statistics.median(b - a for a, b in itertools.pairwise(arrivals)) == pytest.approx(0.02, abs=0.004)
         for index, record in enumerate(records):
             sent = odometry(index)
             data = record["data"]
@@ -191,7 +190,7 @@ def test_the_subscription_adapts_to_the_publishers_qos(
 def test_late_publishers_several_publishers_and_changed_qos_lose_nothing(
     broker: LocalBroker, robot: Robot, tmp_path: Path
 ) -> None:
-    """A best-effort publisher joins a reliable one: the subscription is exchanged under way, none is lost or doubled."""
+    """A best-effort publisher joins a reliable one: the subscription is exchanged, nothing is lost or doubled."""
     section = channel("value", "/late/value", "std_msgs/msg/Float64", channel_class="event")
     with Witness(broker.port) as witness, Daemon(tmp_path, configuration(broker.port, tmp_path, section)):
         first = robot.publisher(Float64, "/late/value", 500)  # after the daemon
