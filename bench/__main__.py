@@ -22,7 +22,7 @@ from edgetwin.errors import EdgeTwinError
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
-_NAMES: Final = ("reference", "start", "outage", "micro")
+_NAMES: Final = ("reference", "start", "outage", "micro", "outbox")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,9 +64,13 @@ def _measure(name: str) -> Callable[[Site], Section]:
         from bench import outage  # noqa: PLC0415
 
         return outage.measure
-    from bench import micro  # noqa: PLC0415
+    if name == "micro":
+        from bench import micro  # noqa: PLC0415
 
-    return micro.measure
+        return micro.measure
+    from bench import micro_outbox  # noqa: PLC0415
+
+    return micro_outbox.measure
 
 
 def _as_json(sections: Sequence[Section], *, quick: bool, took_s: float) -> bytes:

@@ -12,7 +12,6 @@ from functools import partial
 
 from rclpy.serialization import deserialize_message
 
-from bench import micro_outbox
 from bench.report import Rounds, Row, Section, medians, ratios
 from bench.site import Site
 from bench.streams import REFERENCE, Stream, serialised, set_stamp
@@ -54,8 +53,7 @@ def measure(site: Site) -> Section:
             rounds.setdefault(EDGETWIN, []).append(piece.edgetwin())
         rows += _rows(piece.figure, rounds)
         kept[piece.figure] = [rounds]
-    outbox = micro_outbox.measure(site.folder, site.effort.repeats)
-    return Section("micro", "Pieces: CPU per message", [*rows, *outbox.rows], kept | dict(outbox.rounds))
+    return Section("micro", "Pieces: CPU per message", rows, kept)
 
 
 def _rows(figure: str, rounds: Rounds[float]) -> list[Row]:

@@ -18,6 +18,7 @@ from typing import Final
 
 from bench.procfs import written_bytes
 from bench.report import Section, medians, ratios
+from bench.site import Site
 from edgetwin import wire
 from edgetwin.clock import SystemClock
 from edgetwin.records import ChannelClass, Lane, Parcel, Record
@@ -48,19 +49,19 @@ class _Cost:
         return cpu_us / len(records), written / sum(map(len, records))
 
 
-def measure(folder: Path, repeats: int) -> Section:
+def measure(site: Site) -> Section:
     """Measure the three ways in turn."""
     rounds: dict[str, list[tuple[float, float]]] = {INSERTS: [], ACKED: [], KEPT: []}
-    for _ in range(repeats):
-        rounds[INSERTS].append(_run(folder, _insert))
-        rounds[ACKED].append(_run(folder, _acked_in_time))
-        rounds[KEPT].append(_run(folder, _kept_and_drained))
+    for _ in range(site.effort.repeats):
+        rounds[INSERTS].append(_run(site.folder, _insert))
+        rounds[ACKED].append(_run(site.folder, _acked_in_time))
+        rounds[KEPT].append(_run(site.folder, _kept_and_drained))
     rows = [
-        medians("Outbox, per record", "us", rounds, lambda cost: cost[0]),
+        medians("CPU per record", "us", rounds, lambda cost: cost[0]),
         ratios("  INSERT + COMMIT / this", rounds, INSERTS, lambda cost: cost[0]),
-        medians("Outbox, bytes written / payload bytes", "x", rounds, lambda cost: cost[1], "<= 2.0; 0 acked in time"),
+        medians("bytes written / payload bytes", "x", rounds, lambda cost: cost[1], "<= 2.0; 0 acked in time"),
     ]
-    return Section("outbox", "Outbox", rows, rounds)
+    return Section("outbox", "Outbox alone", rows, rounds)
 
 
 def _run(folder: Path, way: Callable[[Path], Awaitable[tuple[float, float]]]) -> tuple[float, float]:

@@ -24,7 +24,7 @@ class Row:
         figure: What was measured.
         unit: In which unit; "x" for ratios.
         values: Peer -> median.
-        goal: What speed.md-like goals ask of edgetwin, in words; "" where there is none.
+        goal: What is asked of edgetwin, in words; "" where there is none.
     """
 
     figure: str

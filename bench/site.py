@@ -26,6 +26,7 @@ _STOP_MAX_S = 6.0
 _WAIT_MAX_S = 20.0
 _POLL_S = 0.005
 _DOMAINS = 100  # above this the ports of a domain reach into the kernel's ephemeral ones
+_NOT_INHERITED = ("EDGETWIN_", "PYTHONDONTWRITEBYTECODE")
 _MEMORY_DISK = Path("/dev/shm")  # noqa: S108  # as /run is, where the daemon's status belongs
 
 
@@ -139,7 +140,9 @@ class Site:
 
     def _child(self, name: str, argv: list[str], log_path: Path, *, quiet_domain: bool = False) -> Child:
         domain = 1 + 2 * (os.getpid() % (_DOMAINS // 2)) + quiet_domain
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("EDGETWIN_")} | {
+        environ = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)} | {
+            # As an installed package has it: compiled once, not at every start.
+            "PYTHONPYCACHEPREFIX": str(self._folder / "bytecode"),
             "ROS_DOMAIN_ID": str(domain),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_LOG_DIR": str(self._folder),

@@ -35,7 +35,8 @@ class IntervalSet:
             self._starts.insert(left, first)
             self._ends.insert(left, last)
             return last - first + 1
-        covered = sum(end - start + 1 for start, end in zip(self._starts[left:right], self._ends[left:right], strict=True))
+        touched = zip(self._starts[left:right], self._ends[left:right], strict=True)
+        covered = sum(end - start + 1 for start, end in touched)
         start = min(first, self._starts[left])
         end = max(last, self._ends[right - 1])
         self._starts[left:right] = [start]
@@ -63,7 +64,7 @@ class StreamTally:
     Attributes:
         records: Distinct records that arrived.
         duplicates: Repeats of an identity already seen (at-least-once permits them).
-        reordered: Records older than the newest of the same lane (live and backlog count apart).
+        reordered: New records older than the newest of the same lane (live and backlog count apart).
         explained: Numbers that `gap` events cover, by cause.
     """
 
@@ -97,16 +98,16 @@ class Continuity:
         stream = (record["robot_id"], record["boot"], record["channel"])
         tally = self.streams.setdefault(stream, StreamTally())
         seq = int(record["seq"])
-        if seq < tally.newest.get(lane, -1):
-            tally.reordered += 1
-        else:
-            tally.newest[lane] = seq
         if record["channel"] == EventKind.GAP:
             self._explain(record["robot_id"], record["data"])
         tally.accounted.add(seq, seq)
         if not tally.received.add(seq, seq):
             tally.duplicates += 1
             return False
+        if seq < tally.newest.get(lane, -1):
+            tally.reordered += 1
+        else:
+            tally.newest[lane] = seq
         tally.records += 1
         return True
 

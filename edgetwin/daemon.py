@@ -137,12 +137,16 @@ class Daemon:
 
         def take(raw: bytes, received_ns: int, now_ns: int) -> None:
             pipeline.take(raw, received_ns, now_ns)
-            if pacer.due_ns is not None and self._release_timer is None:
-                self._arm_release(pacer.due_ns)
+            due_ns = pacer.due_ns
+            if due_ns is not None and (self._release_timer is None or due_ns < self._release_at_ns):
+                self._arm_release(due_ns)
 
         return take
 
     def _arm_release(self, due_ns: int) -> None:
+        if self._release_timer is not None:
+            self._release_timer.cancel()
+        self._release_at_ns = due_ns
         delay_s = max(0.001, (due_ns - self._clock.now_ns()) / NS_PER_S)
         self._release_timer = self._loop.call_later(delay_s, self._release)
 

@@ -73,4 +73,17 @@ class LinkError(EdgeTwinError):
 
 
 class StoreError(EdgeTwinError):
-    """The outbox file cannot be used. Recovery: see its cause; live forwarding goes on."""
+    """The disk does not do what was asked. Recovery: close the file, try again later; live forwarding goes on."""
+
+
+class StoreDamagedError(StoreError):
+    """The outbox file is broken, half-made, or of another version. Recovery: set it aside whole, begin a new one."""
+
+
+class StoreFullError(StoreError):
+    """The outbox is full and nothing is left to shed. Recovery: what was to be written is shed."""
+
+    def __init__(self, *, used_bytes: int, budget_bytes: int) -> None:
+        self.used_bytes = used_bytes
+        self.budget_bytes = budget_bytes
+        super().__init__(f"the outbox holds {used_bytes} of {budget_bytes} bytes; raise [store] max_bytes")

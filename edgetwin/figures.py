@@ -68,6 +68,7 @@ class Figures:
                 "waiting": rooms.live.waiting,
                 "in_flight": rooms.pump.in_flight,
                 "refused": rooms.outbox.refusals,
+                "given_up": {str(cause): count for cause, count in rooms.outbox.gaps.given_up.items()},
             },
         }
 

@@ -19,16 +19,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
 
 from edgetwin import wire
 from edgetwin.clock import NS_PER_US, Clock
-from edgetwin.records import Encoding, EventKind, Lane, LinkState, Parcel, Record
+from edgetwin.records import Encoding, EventKind, Gap, GapCause, Lane, LinkState, Parcel, Record
 from edgetwin.settings import Settings
 from edgetwin.store.backlog import PARCEL_BYTES_MAX, Packer
-from edgetwin.store.outbox import Outbox, OutboxNews
-from edgetwin.store.writer import Writer
+from edgetwin.store.outbox import Limits, Outbox, OutboxNews
 from edgetwin.uplink.link import Broker, Link, LinkNews
+from edgetwin.uplink.live import PARCEL_BYTES_MAX as LIVE_BYTES_MAX
 from edgetwin.uplink.live import LiveLane
 from edgetwin.uplink.pump import Pump, Settlement
 
@@ -66,18 +66,20 @@ class Forwarding:
         self._flush_timer: asyncio.TimerHandle | None = None
         self._numberings: dict[str, wire.Numbering] = {}
         self._refused_topics: set[tuple[str, int]] = set()
-        self._outbox_path = settings.store.path
         self.live = LiveLane(self._pack, gather=self._coalesce_s > 0)
+        store = settings.store
         self.outbox = Outbox(
-            Writer(settings.store.path, self._loop),
+            store.path,
+            boot,
+            Limits(store.max_bytes, store.commit_interval_s, store.backlog_rate_max),
             Packer(self._robot_id, self._backlog_topic),
             lambda record: self._numberings[record.lane.name].standalone(record),
             clock,
-            OutboxNews(self._kick, self._committed, self._disk_trouble),
-            commit_interval_s=settings.store.commit_interval_s,
-            backlog_rate_max=settings.store.backlog_rate_max,
+            OutboxNews(
+                self._kick, self._committed, self._disk_trouble, self._file_set_aside, self._given_up, self._tell_gap
+            ),
         )
-        self.pump = Pump(self.live, Settlement(self.outbox.acked, self._refused, self.outbox.take), clock)
+        self.pump = Pump(self.live, Settlement(self.outbox.acked, self._refused, self.outbox.drain.take), clock)
         self.link = Link(broker, self.pump, status, LinkNews(self._link_up, self._link_down), clock)
         self._events = {kind: self.add_lane(topics.event_lane(kind)) for kind in EventKind}
 
@@ -87,12 +89,8 @@ class Forwarding:
         return numbering
 
     async def open(self) -> None:
-        """Open the outbox.
-
-        Raises:
-            StoreError: It cannot be used.
-        """
-        await self.outbox.open()
+        """Open the outbox; where the disk fails, go on without it and try again."""
+        await self.outbox.open(self._numberings)
         if self.outbox.records:
             _log.info(
                 "The outbox holds %d records of earlier runs; they will follow.", self.outbox.records,
@@ -122,14 +120,13 @@ class Forwarding:
         elif self._flush_timer is None:
             self._flush_timer = self._loop.call_later(self._coalesce_s, self._flush)
 
-    def emit(self, kind: EventKind, data: dict[str, Any]) -> None:
-        """Send an event of our own."""
+    def emit(self, kind: EventKind, data: bytes) -> Record:
+        """Send an event of our own; return its record."""
         stamp_us = self._clock.stamp_ns() // NS_PER_US
-        self.leave(
-            self._events[kind].number(
-                wire.encode(data), stamp_us=stamp_us, recv_us=stamp_us, now_ns=self._clock.now_ns()
-            )
-        )
+        numbering = self._events[kind]
+        record = numbering.number(data, stamp_us=stamp_us, recv_us=stamp_us, now_ns=self._clock.now_ns())
+        self.leave(record)
+        return record
 
     def _flush(self) -> None:
         if self._flush_timer is not None:
@@ -151,7 +148,7 @@ class Forwarding:
         return Parcel(lane.live_topic, record.body, 1, lane.qos, wire.CDR_CONTENT_TYPE, envelope, records)
 
     def _backlog_topic(self, lane: str, is_event: bool) -> str:  # noqa: FBT001  # called by position, from the store
-        return self._topics.events(EventKind(lane)) if is_event else self._topics.backlog(lane)
+        return self._topics.events(lane) if is_event else self._topics.backlog(lane)
 
     def _kick(self) -> None:
         self.pump.kick()
@@ -168,12 +165,12 @@ class Forwarding:
                 parcel.topic, reason_code,
                 extra={"EVENT": "link.refused", "TOPIC": parcel.topic, "REASON": reason_code},
             )  # fmt: skip
-        self.outbox.refused(parcel)
+        self.outbox.refused(parcel, reason_code)
 
     def _link_up(self, outage_s: float) -> None:
         limit_bytes = self.link.max_packet_bytes // 2
-        self.outbox.payload_bytes_max = min(PARCEL_BYTES_MAX, limit_bytes)
-        self.live.parcel_bytes_max = min(self.live.parcel_bytes_max, limit_bytes)
+        self.outbox.drain.payload_bytes_max = min(PARCEL_BYTES_MAX, limit_bytes)
+        self.live.parcel_bytes_max = min(LIVE_BYTES_MAX, limit_bytes)
         self._refused_topics.clear()
         _log.info(
             "Connected to the broker after %.1f s; %d records wait on disk.", outage_s, self.outbox.backlog,
@@ -181,7 +178,8 @@ class Forwarding:
         )  # fmt: skip
         self.outbox.start_draining()
         if self.link.sessions > 1:
-            self.emit(EventKind.LINK, {"state": "up", "outage_s": outage_s, "backlog": self.outbox.backlog})
+            news = {"state": "up", "outage_s": outage_s, "backlog": self.outbox.backlog}
+            self.emit(EventKind.LINK, wire.encode(news))
 
     def _link_down(self, why: str, parcels: Sequence[Parcel]) -> None:
         self.outbox.stop_draining()
@@ -196,7 +194,27 @@ class Forwarding:
     def _disk_trouble(self, problem: str | None) -> None:
         if problem is None:
             _log.info("The outbox works again.", extra={"EVENT": "store.mended"})
-            self.emit(EventKind.STORE, {"state": "ok"})
+            self.emit(EventKind.STORE, wire.encode({"state": "ok"}))
         else:
             _log.error("The outbox cannot write: %s.", problem, extra={"EVENT": "store.trouble"})
-            self.emit(EventKind.STORE, {"state": "trouble", "what": problem})
+            self.emit(EventKind.STORE, wire.encode({"state": "trouble", "what": problem}))
+
+    def _file_set_aside(self, moved: Path, what: str) -> None:
+        _log.error(
+            "The outbox file is broken (%s); it was set aside as %s, and a new one begun.", what, moved,
+            extra={"EVENT": "store.quarantined", "FILE": str(moved)},
+        )  # fmt: skip
+        self.emit(EventKind.STORE, wire.encode({"state": "quarantined", "file": str(moved), "what": what}))
+
+    def _given_up(self, cause: GapCause, count: int) -> None:
+        """Say it when it begins, and each time the sum has grown tenfold."""
+        total = self.outbox.gaps.given_up[cause]
+        if len(str(total)) > len(str(total - count)) or total == count:
+            _log.error(
+                "%d records were given up (%s); `gap` events tell which.", total, cause,
+                extra={"EVENT": "store.given_up", "CAUSE": str(cause), "RECORDS": total},
+            )  # fmt: skip
+            self.emit(EventKind.STORE, wire.encode({"state": "giving_up", "cause": str(cause), "records": total}))
+
+    def _tell_gap(self, gap: Gap) -> Record:
+        return self.emit(EventKind.GAP, wire.gap(gap))

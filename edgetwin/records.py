@@ -90,6 +90,7 @@ class Record:
         stamp_us: When it was measured [us, UTC].
         recv_us: When the daemon received it [us, UTC].
         body: The finished JSON record, or the untouched CDR of a `cdr` lane.
+        size: Bytes of its standalone form, as it is kept and batched.
         born_ns: Monotonic time of numbering [ns].
         fate: How far it has come.
         row: Outbox row that holds it; 0 while it is in memory only.
@@ -100,6 +101,7 @@ class Record:
     stamp_us: int
     recv_us: int
     body: bytes
+    size: int
     born_ns: int
     fate: Fate = Fate.WAITING
     row: int = 0
@@ -126,3 +128,37 @@ class Parcel:
     def live(self) -> bool:
         """Whether this is the live lane; otherwise it is backlog."""
         return not self.rows
+
+
+class GapCause(StrEnum):
+    """Why numbers will never arrive."""
+
+    SHED = "shed"  # the outbox, or memory behind a failing disk, was full
+    OVERSIZE = "oversize"  # larger than the broker takes
+    DEAD_LETTER = "dead_letter"  # refused by the broker again and again
+    CRASH = "crash"  # neither acknowledged nor on disk when the last boot ended without a goodbye
+    QUARANTINE = "quarantine"  # in an outbox file that cannot be read, set aside whole
+    DAMAGED = "damaged"  # in a row of the outbox that cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers that will never arrive.
+
+    Attributes:
+        lane: Name of the lane.
+        boot: Boot they belong to.
+        from_seq: First number concerned.
+        to_seq: Last one; None: nobody knows how far that boot had counted.
+        count: How many of them are gone (thinning leaves some in between); None where nobody knows.
+        cause: Why.
+        id: Row under which the outbox remembers it until its event is safe; 0 for none.
+    """
+
+    lane: str
+    boot: str
+    from_seq: int
+    to_seq: int | None
+    count: int | None
+    cause: GapCause
+    id: int = 0

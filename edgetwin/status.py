@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 FILE_NAME = "status.json"
+VERSION = 1
 SYSTEM_DIRECTORY = Path("/run/edgetwin")
 
 
@@ -63,15 +64,23 @@ def read(directory: Path) -> dict[str, Any]:
         ValueError: It is not ours.
     """
     value = orjson.loads((directory / FILE_NAME).read_bytes())
-    if not isinstance(value, dict):
-        msg = f"{directory / FILE_NAME} is not a status file"
-        raise ValueError(msg)  # noqa: TRY004  # the file's value, not an argument's type
+    if not isinstance(value, dict) or value.get("v") != VERSION:
+        msg = f"{directory / FILE_NAME} is not a status file of version {VERSION}"
+        raise ValueError(msg)  # the file's value, not an argument's type
     return value
+
+
+def find(environ: Mapping[str, str]) -> Path:
+    """Return where a running daemon's status is: this user's own, else the system's."""
+    directory = runtime_directory(environ)
+    if "RUNTIME_DIRECTORY" not in environ and not (directory / FILE_NAME).exists():
+        return SYSTEM_DIRECTORY
+    return directory
 
 
 def show(environ: Mapping[str, str], *, as_json: bool) -> int:
     """Print what the running daemon says; return the exit code."""
-    directory = runtime_directory(environ)
+    directory = find(environ)
     try:
         figures = read(directory)
     except (OSError, ValueError) as error:

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 import zstandard
 
-from edgetwin.records import ChannelClass, Encoding, EventKind, Lane, LinkState, Record
+from edgetwin.records import ChannelClass, Encoding, EventKind, Gap, Lane, LinkState, Record
 
 VERSION = 1
 CONTENT_ENCODING = "content-encoding"
@@ -29,6 +29,7 @@ DEFAULT_PREFIX = "robot"
 
 _ENCODE_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _ZSTD_LEVEL = 1
+_NUMBERS_BYTES = 96  # seq, stamps and keys of a standalone cdr record
 _DECOMPRESSED_MAX_BYTES = 64 * 1024 * 1024  # a hostile frame may claim terabytes
 
 
@@ -52,8 +53,8 @@ class Topics:
         """Topic of a channel's backlog lane."""
         return f"{self.root}/backlog/{channel}"
 
-    def events(self, kind: EventKind) -> str:
-        """Topic of one kind of event."""
+    def events(self, kind: str) -> str:
+        """Topic of one kind of event (an EventKind, or what a newer version kept)."""
         return f"{self.root}/events/{kind}"
 
     def channel_lane(self, name: str, channel_class: ChannelClass, encoding: Encoding, qos: int) -> Lane:
@@ -82,7 +83,9 @@ class Numbering:
         self.next_seq = seq + 1
         if self.lane.encoding is Encoding.JSON:
             data = b'%b%d,"stamp_us":%d,"recv_us":%d,"data":%b}' % (self._head, seq, stamp_us, recv_us, data)
-        return Record(self.lane, seq, stamp_us, recv_us, data, now_ns)
+            return Record(self.lane, seq, stamp_us, recv_us, data, len(data), now_ns)
+        size = len(self._head) + _NUMBERS_BYTES + len(data) * 4 // 3  # as it is kept, and batched
+        return Record(self.lane, seq, stamp_us, recv_us, data, size, now_ns)
 
     def properties(self, record: Record) -> tuple[tuple[str, str], ...]:
         """Return the envelope of a cdr record as MQTT user properties."""
@@ -109,6 +112,30 @@ def batch(robot_id: str, records: Iterable[bytes]) -> bytes:
     return head + b',"records":[' + b",".join(records) + b"]}"
 
 
+def seq_of(record: bytes) -> int:
+    """Return the number of a standalone record of ours, without decoding it.
+
+    Raises:
+        ValueError: Not a record of ours.
+    """
+    start = record.index(b',"seq":') + 7
+    return int(record[start : record.index(b",", start)])
+
+
+def gap(gap: Gap) -> bytes:
+    """Return the data of a gap event."""
+    return encode(
+        {
+            "channel": gap.lane,
+            "boot": gap.boot,
+            "from_seq": gap.from_seq,
+            "to_seq": gap.to_seq,
+            "count": gap.count,
+            "cause": str(gap.cause),
+        }
+    )
+
+
 def mark_late(event: bytes) -> bytes:
     """Return an event record with `"late": true`: it waited for a link."""
     return event[:-1] + b',"late":true}'
@@ -118,6 +145,11 @@ def compress(payload: bytes) -> tuple[bytes, str]:
     """Return (payload, content encoding): zstd where it makes a batch smaller, else untouched."""
     packed = zstandard.compress(payload, _ZSTD_LEVEL)
     return (packed, ZSTD) if len(packed) < len(payload) else (payload, IDENTITY)
+
+
+def seal(payload: bytes) -> bytes:
+    """Return `payload` as a zstd frame with a checksum: damage shows when it is opened."""
+    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compress(payload)
 
 
 def decompress(payload: bytes, content_encoding: str = ZSTD) -> bytes:
@@ -154,11 +186,24 @@ def decode(payload: bytes, properties: Sequence[tuple[str, str]] = ()) -> list[d
     Raises:
         ValueError: Not a message of this format.
     """
-    envelope = dict(properties)
-    if "seq" in envelope:
-        record: dict[str, Any] = {key: envelope[key] for key in ("robot_id", "boot", "channel")}
-        numbers = {key: int(envelope[key]) for key in ("v", "seq", "stamp_us", "recv_us")}
-        return [record | numbers | {"encoding": Encoding.CDR.value, "data": payload}]
+    try:
+        envelope = dict(properties)
+        return _decode_cdr(payload, envelope) if "seq" in envelope else _decode_json(payload, envelope)
+    except (KeyError, TypeError, AttributeError) as error:
+        msg = f"not a message of this format: {error!r}"
+        raise ValueError(msg) from error
+
+
+def _decode_cdr(payload: bytes, envelope: dict[str, str]) -> list[dict[str, Any]]:
+    record: dict[str, Any] = {key: envelope[key] for key in ("robot_id", "boot", "channel")}
+    numbers = {key: int(envelope[key]) for key in ("v", "seq", "stamp_us", "recv_us")}
+    if numbers["v"] != VERSION:
+        msg = f"an envelope of version {numbers['v']}, not {VERSION}"
+        raise ValueError(msg)
+    return [record | numbers | {"encoding": Encoding.CDR.value, "data": payload}]
+
+
+def _decode_json(payload: bytes, envelope: dict[str, str]) -> list[dict[str, Any]]:
     value = orjson.loads(decompress(payload, envelope.get(CONTENT_ENCODING, IDENTITY)))
     if not isinstance(value, dict) or value.get("v") != VERSION:
         msg = f"not a version {VERSION} envelope"

@@ -147,7 +147,9 @@ def test_without_a_daemon_show_says_so_in_one_line(
     assert "start it" in err
 
 
-@pytest.mark.xfail(strict=True, reason="defect: a status of another version is a KeyError, with a traceback")
+@pytest.mark.xfail(
+    strict=True, raises=KeyError, reason="defect: a status of another version is a KeyError, with a traceback"
+)
 @pytest.mark.parametrize("figures", [{}, {"link": {}, "outbox": {}}, {"robot_id": "r"}])
 def test_a_status_of_another_version_is_no_traceback(tmp_path: Path, figures: dict[str, Any]) -> None:
     """The daemon was upgraded while an old one runs, or the other way round."""
@@ -156,7 +158,9 @@ def test_a_status_of_another_version_is_no_traceback(tmp_path: Path, figures: di
     assert status.show({"RUNTIME_DIRECTORY": str(tmp_path)}, as_json=False) in {0, 1}
 
 
-@pytest.mark.xfail(strict=True, reason="defect: in a login session the system's daemon is not found")
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="defect: in a login session the system's daemon is not found"
+)
 def test_a_user_who_is_logged_in_sees_the_system_s_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every login session sets XDG_RUNTIME_DIR; the daemon that systemd started lives in /run/edgetwin."""
     monkeypatch.setattr(status, "SYSTEM_DIRECTORY", tmp_path / "system")

@@ -33,6 +33,9 @@ def message_class(type_name: str) -> Any:
             f"install the package: apt install ros-$ROS_DISTRO-{dashed} on a robot, pip install ros-{dashed} on x86-64"
         )
         raise RosTypeError(type_name, f"the package {package} is not installed", cure) from error
+    except ImportError as error:  # it is there, and does not load: another ROS, a missing library
+        cure = "use message packages of the same ROS as rclpy, and source its setup file"
+        raise RosTypeError(type_name, f"the package {package} does not load ({error})", cure) from error
     found = getattr(module, name, None)
     if not hasattr(found, "_TYPE_SUPPORT"):
         raise RosTypeError(type_name, f"the package {package} has no message {name}", "correct the name")

@@ -80,12 +80,13 @@ class Packer:
     def _gather(
         self, batch: _Gathered, block: Block, records: list[bytes], bytes_max: int, parcels: list[Parcel]
     ) -> None:
-        full = len(batch.records) + len(records) > PARCEL_RECORDS_MAX or batch.size + block.raw_bytes > bytes_max
+        size = sum(map(len, records))
+        full = len(batch.records) + len(records) > PARCEL_RECORDS_MAX or batch.size + size > bytes_max
         if batch.records and full:
             self._close(block.lane, batch, parcels)
         batch.records += records
         batch.rows.append(block.row)
-        batch.size += block.raw_bytes
+        batch.size += size
 
     def _close(self, lane: str, batch: _Gathered, parcels: list[Parcel]) -> None:
         payload, codec = wire.compress(wire.batch(self._robot_id, batch.records))

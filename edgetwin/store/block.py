@@ -7,10 +7,11 @@ a block compresses 3 to 20 times where a single record does not, so the flash we
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from edgetwin import wire
+from edgetwin.records import ChannelClass
 
 BLOCK_BYTES_MAX = 65_536
 _SEPARATOR = b"\n"  # JSON as we write it has none inside
@@ -23,31 +24,30 @@ class Block:
     Attributes:
         row: Own monotonic id: order of writing, never reused, not even by an empty table.
         lane: Name of the lane (channel, or kind of event).
+        boot: Boot in which the records were numbered.
+        channel_class: Who is shed first.
         event: Whether the lane is one of events: its records leave one by one, marked late.
         first_seq: Number of the first record.
         last_seq: Number of the last record.
         count: How many records.
-        raw_bytes: Size of the records before compression.
-        codec: `wire.IDENTITY` or `wire.ZSTD`.
-        body: The records.
+        body: The records, a zstd frame with a checksum.
     """
 
     row: int
     lane: str
+    boot: str
+    channel_class: ChannelClass
     event: bool
     first_seq: int
     last_seq: int
     count: int
-    raw_bytes: int
-    codec: str
     body: bytes
 
 
-def pack(row: int, lane: str, *, event: bool, seqs: Sequence[int], records: Sequence[bytes]) -> Block:
-    """Return the block of `records` (at least one), whose numbers are `seqs`."""
-    raw = _SEPARATOR.join(records)
-    body, codec = wire.compress(raw)
-    return Block(row, lane, event, seqs[0], seqs[-1], len(records), len(raw), codec, body)
+def pack(block: Block, records: Sequence[bytes], seqs: Sequence[int]) -> Block:
+    """Return `block` with these records (at least one), whose numbers are `seqs`."""
+    body = wire.seal(_SEPARATOR.join(records))
+    return replace(block, first_seq=seqs[0], last_seq=seqs[-1], count=len(records), body=body)
 
 
 def unpack(block: Block) -> list[bytes]:
@@ -56,8 +56,22 @@ def unpack(block: Block) -> list[bytes]:
     Raises:
         ValueError: The body is damaged.
     """
-    records = wire.decompress(block.body, block.codec).split(_SEPARATOR)
+    records = wire.decompress(block.body).split(_SEPARATOR)
     if len(records) != block.count:
         msg = f"outbox row {block.row} holds {len(records)} records where {block.count} were written"
         raise ValueError(msg)
     return records
+
+
+def keep(block: Block, wanted: Callable[[int], bool]) -> Block | None:
+    """Return the block with only the records whose numbers are wanted; None when none is left.
+
+    Raises:
+        ValueError: The body is damaged.
+    """
+    kept = [(record, seq) for record in unpack(block) if wanted(seq := wire.seq_of(record))]
+    if not kept:
+        return None
+    if len(kept) == block.count:
+        return block
+    return pack(block, [record for record, _ in kept], [seq for _, seq in kept])

@@ -15,10 +15,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from edgetwin.records import Fate, Record
 from edgetwin.store.block import BLOCK_BYTES_MAX
 
+_NO_SEQ = 1 << 63
 _SETTLED = (Fate.ACKED, Fate.RETURNED)
 
 
@@ -37,14 +39,18 @@ class Ledger:
         skip: Backlog rows of which some numbers were acknowledged already: row -> those numbers.
     """
 
-    def __init__(self, next_row: int) -> None:
+    def __init__(self) -> None:
         self.skip: dict[int, frozenset[int]] = {}
-        self._next_row = next_row
+        self._next_row = 1
         self._young: deque[Record] = deque()
         self._urgent: deque[Record] = deque()
         self._drafts: list[Draft] = []
         self._open: dict[int, Draft] = {}
         self._open_count: dict[int, int] = {}
+
+    def continue_rows(self, next_row: int) -> None:
+        """The file has given out rows up to here."""
+        self._next_row = max(self._next_row, next_row)
 
     @property
     def young(self) -> int:
@@ -112,6 +118,14 @@ class Ledger:
         for record in records:
             (self._urgent if record.lane.urgent else self._young).appendleft(record)
 
+    def abandon(self) -> list[Record]:
+        """The drafts can never be written: return those records of theirs that are not acknowledged."""
+        drafts, self._drafts = self._drafts, []
+        lost = [record for draft in drafts for record in draft.records if record.fate is not Fate.ACKED]
+        for record in lost:
+            record.fate = Fate.RETURNED
+        return lost
+
     def acked(self, records: Iterable[Record]) -> list[int]:
         """The broker has these; return the rows that can be forgotten."""
         return self._close(records, Fate.ACKED)
@@ -124,6 +138,40 @@ class Ledger:
         """Rows are gone from the disk."""
         for row in rows:
             self.skip.pop(row, None)
+
+    def prune(self) -> None:
+        """Let go of acknowledged records while nothing can be cut (the disk fails)."""
+        for queue in (self._urgent, self._young):
+            while queue and queue[0].fate is Fate.ACKED:
+                queue.popleft()
+
+    def shed_oldest(self, count: int) -> list[Record]:
+        """Give up the oldest young records (never urgent ones); return those that nobody else answers for."""
+        shed = [self._young.popleft() for _ in range(max(0, min(count, len(self._young))))]
+        lost = [record for record in shed if record.fate is not Fate.ACKED]
+        for record in lost:
+            record.fate = Fate.RETURNED
+        return lost
+
+    def disk_lost(self) -> None:
+        """The file is gone: what the live lane still answers for is young again, and will be written anew."""
+        drafts = list(self._open.values())
+        self._open.clear()
+        self._open_count.clear()
+        self.skip.clear()
+        records = [record for draft in drafts for record in draft.records if record.fate not in _SETTLED]
+        for record in sorted(records, key=_birth, reverse=True):
+            record.row = 0
+            (self._urgent if record.lane.urgent else self._young).appendleft(record)
+
+    def unaccounted(self) -> dict[str, int]:
+        """Return lane -> its lowest number that is neither acknowledged nor on disk; lanes without any are absent."""
+        lowest: dict[str, int] = {}
+        drafted = (record for draft in self._drafts for record in draft.records)
+        for record in chain(drafted, self._urgent, self._young):
+            if record.fate is not Fate.ACKED and record.seq < lowest.get(record.lane.name, _NO_SEQ):
+                lowest[record.lane.name] = record.seq
+        return lowest
 
     def _close(self, records: Iterable[Record], fate: Fate) -> list[int]:
         forgotten: list[int] = []
@@ -166,9 +214,9 @@ def _split(records: list[Record]) -> list[tuple[Record, ...]]:
     parts: list[tuple[Record, ...]] = []
     start = size = 0
     for index, record in enumerate(records):
-        if index > start and size + len(record.body) > BLOCK_BYTES_MAX:
+        if index > start and size + record.size > BLOCK_BYTES_MAX:
             parts.append(tuple(records[start:index]))
             start, size = index, 0
-        size += len(record.body)
+        size += record.size
     parts.append(tuple(records[start:]))
     return parts

@@ -4,6 +4,8 @@ In: calls from the loop, in order     Out: their results, back on the loop.
 
 A plain queue and `call_soon_threadsafe`: 8 us a call, where an executor takes 20. The queue is bounded by
 its callers: the outbox has one append and one read under way at a time, and forgets in batches.
+A broken file is set aside here, whole, and a new one begun; after any failure the handle is closed, since
+a failed fsync is never answered truthfully a second time.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
-from edgetwin.errors import StoreError
+from edgetwin.errors import StoreDamagedError, StoreError, StoreFullError
+from edgetwin.store import opening
 from edgetwin.store.database import Database
 
 Result = TypeVar("Result")
@@ -25,26 +28,40 @@ _JOIN_TIMEOUT_S = 4.0
 
 
 class Writer:
-    """Runs functions on the database, one after the other."""
+    """Runs functions on the database, one after the other.
 
-    def __init__(self, path: Path, loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        path: The outbox file.
+        max_bytes: Its budget.
+        loop: Where results go.
+        set_aside: Called on the loop with the new name of a broken file, and what was wrong with it.
+    """
+
+    def __init__(
+        self, path: Path, max_bytes: int, loop: asyncio.AbstractEventLoop, set_aside: Callable[[Path, str], None]
+    ) -> None:
         self._path = path
+        self._max_bytes = max_bytes
         self._loop = loop
+        self._set_aside = set_aside
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._database: Database | None = None
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="edgetwin-store", daemon=True)
         self._thread.start()
 
     def call(self, function: Callable[[Database], Result]) -> asyncio.Future[Result]:
         """Return a future of `function(database)`; it fails with StoreError where the file does."""
         future: asyncio.Future[Result] = self._loop.create_future()
+        if self._closed:
+            future.set_exception(StoreError(f"{self._path} is closed"))
+            return future
 
         def run() -> None:
             try:
-                if self._database is None:
-                    self._database = Database(self._path)
-                result = function(self._database)
+                result = function(self._opened())
             except Exception as error:  # noqa: BLE001  # it belongs to the caller, who awaits the future
+                self._recover(error)
                 self._loop.call_soon_threadsafe(_fail, future, error)
             else:
                 self._loop.call_soon_threadsafe(_resolve, future, result)
@@ -52,25 +69,46 @@ class Writer:
         self._calls.put(run)
         return future
 
-    def reopen(self) -> None:
-        """Close the file and open it anew at the next call: after an error no handle is trusted."""
-
-        def run() -> None:
-            database, self._database = self._database, None
-            if database is not None:
-                with suppress(sqlite3.Error):  # what was committed is committed
-                    database.close()
-
-        self._calls.put(run)
-
     async def close(self) -> None:
-        """Finish what was asked, close the file, end the thread."""
-        self.reopen()
+        """Finish what was asked, close the file, end the thread.
+
+        Raises:
+            StoreError: The disk does not finish in time.
+        """
+        self._closed = True
+        self._calls.put(self._close_database)
         self._calls.put(None)
         await self._loop.run_in_executor(None, self._thread.join, _JOIN_TIMEOUT_S)
         if self._thread.is_alive():
             msg = f"{self._path}: the disk did not finish within {_JOIN_TIMEOUT_S} s"
             raise StoreError(msg)
+
+    def _opened(self) -> Database:
+        if self._database is None:
+            try:
+                self._database = Database(self._path, self._max_bytes)
+            except StoreDamagedError as error:
+                self._begin_anew(error)
+                self._database = Database(self._path, self._max_bytes)
+        return self._database
+
+    def _recover(self, error: Exception) -> None:
+        if not isinstance(error, StoreError) or isinstance(error, StoreFullError):
+            return
+        self._close_database()
+        if isinstance(error, StoreDamagedError):
+            self._begin_anew(error)
+
+    def _begin_anew(self, error: StoreDamagedError) -> None:
+        with suppress(OSError):  # a disk that does not even rename: the next call meets it, and says so
+            moved = opening.set_aside(self._path)
+            self._loop.call_soon_threadsafe(self._set_aside, moved, str(error))
+
+    def _close_database(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            with suppress(sqlite3.Error):  # what was committed is committed
+                database.close()
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:

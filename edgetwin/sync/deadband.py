@@ -85,7 +85,9 @@ def _floats(entry: float | Array) -> Sequence[float]:
 def _far(before: Sequence[float], after: Sequence[float], limit_m: float) -> bool:
     if _same(before, after):
         return False
-    distance_m = math.dist(before, after)
+    # A coordinate that stays NaN (a planar robot's z) says nothing about the others.
+    moved = [(old, new) for old, new in zip(before, after, strict=True) if not _same((old,), (new,))]
+    distance_m = math.hypot(*(new - old for old, new in moved))
     return not distance_m < limit_m  # NaN is a move
 
 

@@ -3,12 +3,12 @@
 In: message stamps, reception times     Out: message time [ns], and counters of what was odd.
 Pure.
 
-| a stamp that is         | advances message time by               | counted as |
-|-------------------------|----------------------------------------|------------|
-| later than the newest   | the difference of the stamps           | -, or gap when it leaps past the reception clock |
-| equal to the newest     | the reception time since the last one  | frozen     |
-| earlier than the newest | the reception time since the last one  | backward; after five in a row it is a new time line |
-| never set (0)           | the reception time since the last one  | unstamped  |
+| a stamp that is         | advances message time by              | counted as |
+|-------------------------|---------------------------------------|------------|
+| later than the newest   | the difference of the stamps          | gap, when it leaps past the reception clock |
+| equal to the newest     | the reception time since the last one | frozen |
+| earlier than the newest | the reception time since the last one | backward; five in a row are a new time line |
+| never set (0)           | the reception time since the last one | unstamped |
 
 The stamp's own time is used because reception jitters (DDS, Wi-Fi) where the source does not, and because
 a recording played at ten times its pace should still be limited by its own clock. Reception time is the
@@ -63,8 +63,9 @@ class MessageTime:
             self.unstamped += 1
             return self._borrow(waited_ns)
         if self._newest_ns == 0:
-            self._newest_ns = stamp_ns
-            return self._borrow(waited_ns)
+            self._borrow(waited_ns)
+            self._start(stamp_ns)
+            return self.now_ns
         ahead_ns = stamp_ns - self._newest_ns
         if ahead_ns > 0:
             if ahead_ns > waited_ns + self._borrowed_ns + _LEAP_NS:
@@ -115,4 +116,6 @@ class RateLimit:
 
     def take(self, message_time_ns: int) -> None:
         """Account for a message that leaves."""
-        self._due_ns = max(self._due_ns, message_time_ns) + self.period_ns
+        # A release in silence comes before its time; its debt is bounded, so that it cannot mute the channel later.
+        base_ns = min(max(self._due_ns, message_time_ns), message_time_ns + self._allowance_ns)
+        self._due_ns = base_ns + self.period_ns

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from edgetwin.errors import MalformedMessageError
 from edgetwin.sync.deadband import Deadband, Reading
 from edgetwin.sync.message_time import MessageTime, RateLimit
 
@@ -53,10 +54,12 @@ class Pacer(Generic[Sample]):
         self._rule = rule
         self._read = read
         self._limit = RateLimit(rule.rate_hz_max) if rule.rate_hz_max is not None else None
+        self._looks = RateLimit(rule.rate_hz_max or 1.0)
         self._silence_ns = max(_SILENCE_MIN_NS, 2 * self._limit.period_ns) if self._limit else 0
         self._held: Sample | None = None
         self._reference: Sample | None = None
         self._reference_reading: Reading | None = None
+        self._reading: Reading | None = None  # of the sample that is being offered
         self._left_ns: int | None = None
         self._offered_ns = 0
         self._interval_ns = 0
@@ -83,17 +86,22 @@ class Pacer(Generic[Sample]):
         self._interval_ns, self._offered_ns = now_ns - self._offered_ns, now_ns
         message_ns = self.time.advance(stamp_ns, received_ns)
         if not self._limit.ready(message_ns):
-            self._hold(sample, now_ns + self._silence_ns)
+            self._hold(sample, now_ns + self._silence())
             return False
-        if not self._wanted(sample, now_ns):
+        self._reading = None
+        if not self._wanted(sample, message_ns, now_ns):
             return False
         self._leave(sample, message_ns, now_ns)
         return True
 
-    def _wanted(self, sample: Sample, now_ns: int) -> bool:
+    def _wanted(self, sample: Sample, message_ns: int, now_ns: int) -> bool:
         """Whether a sample that the rate permits is news; if not, it is held for as long as it may be needed."""
         if self._rule.deadband is None or self._left_ns is None or self._heartbeat_due(now_ns):
             return True
+        if not self._looks.ready(message_ns):  # at rest a fast source is not read more often than it may leave
+            self._hold(sample, now_ns + self._silence())
+            return False
+        self._looks.take(message_ns)
         if self._moved(sample, self._rule.deadband):
             self._moved_ns = now_ns
             return True
@@ -104,7 +112,7 @@ class Pacer(Generic[Sample]):
         if now_ns >= settled_ns:
             self._moved_ns = None
             return True
-        self._hold(sample, min(settled_ns, now_ns + self._silence_ns))
+        self._hold(sample, min(settled_ns, now_ns + self._silence()))
         return False
 
     def release(self, now_ns: int) -> Sample | None:
@@ -123,6 +131,10 @@ class Pacer(Generic[Sample]):
         self.due_ns = self.due_ns and 0
         return self.release(self._offered_ns)
 
+    def _silence(self) -> int:
+        """How long no message must come before the held one leaves: longer than the source's own pace."""
+        return self._silence_ns if self.received == 1 else max(self._silence_ns, 2 * self._interval_ns)
+
     def _heartbeat_due(self, now_ns: int) -> bool:
         # Half an interval early rather than half an interval late: a 1 Hz source beats at 1 Hz.
         elapsed_ns = now_ns - (self._left_ns or 0)
@@ -131,20 +143,24 @@ class Pacer(Generic[Sample]):
     def _moved(self, sample: Sample, deadband: Deadband) -> bool:
         if self._read is None or self._reference is None:
             return True
+        self._reading = self._read(sample)
         if self._reference_reading is None:
-            self._reference_reading = self._read(self._reference)
-        return deadband.moved(self._reference_reading, self._read(sample))
+            try:
+                self._reference_reading = self._read(self._reference)
+            except MalformedMessageError:
+                return True  # what left could not be read; this one can
+        return deadband.moved(self._reference_reading, self._reading)
 
     def _hold(self, sample: Sample, due_ns: int) -> None:
         self._held = sample
         self.due_ns = due_ns
 
     def _leave(self, sample: Sample, message_ns: int, now_ns: int) -> None:
-        assert self._limit is not None  # noqa: S101  # only paced channels come here
-        self._limit.take(message_ns)
+        if self._limit is not None:
+            self._limit.take(message_ns)
         self.passed += 1
         self._left_ns = now_ns
         self._reference = sample
-        self._reference_reading = None
+        self._reference_reading, self._reading = self._reading, None
         self._held = None
         self.due_ns = None

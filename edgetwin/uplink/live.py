@@ -61,7 +61,7 @@ class LiveLane:
         if queue is None:
             queue = self._queues[record.lane.name] = _Queue(record.lane)
         queue.records.append(record)
-        queue.size += len(record.body)
+        queue.size += record.size
         self.waiting += 1
         if not queue.ready and not (self._gather and not record.lane.urgent):
             self._make_ready(queue)
@@ -109,11 +109,11 @@ class LiveLane:
 
     def _pop(self, queue: _Queue, count_max: int) -> list[Record]:
         taken = [queue.records.popleft()]
-        size = len(taken[0].body)
+        size = taken[0].size
         limit = self.parcel_bytes_max
-        while queue.records and len(taken) < count_max and size + len(queue.records[0].body) <= limit:
+        while queue.records and len(taken) < count_max and size + queue.records[0].size <= limit:
             record = queue.records.popleft()
-            size += len(record.body)
+            size += record.size
             taken.append(record)
         queue.size -= size
         self.waiting -= len(taken)
@@ -122,7 +122,7 @@ class LiveLane:
     def _drop_written(self, queue: _Queue, down_to_bytes: int) -> Iterable[Record]:
         while queue.records and queue.records[0].row and queue.size > down_to_bytes:
             record = queue.records.popleft()
-            queue.size -= len(record.body)
+            queue.size -= record.size
             self.waiting -= 1
             yield record
         if not queue.records and queue.ready:

@@ -16,10 +16,18 @@ _CONTENT_TYPE = 0x03
 _USER_PROPERTY = 0x26
 _PACKET_ID_MAX = 0xFFFF
 _STRING_MAX_BYTES = 0xFFFF
+_VARIABLE_INTEGER_MAX = 0x0FFF_FFFF
 
 
 def variable_integer(value: int) -> bytes:
-    """Return `value` (0..268,435,455) as an MQTT variable byte integer."""
+    """Return `value` as an MQTT variable byte integer.
+
+    Raises:
+        ValueError: Not within 0..268,435,455.
+    """
+    if not 0 <= value <= _VARIABLE_INTEGER_MAX:
+        msg = f"{value} does not fit an MQTT packet (268,435,455 bytes)"
+        raise ValueError(msg)
     encoded = bytearray()
     while value > 127:  # noqa: PLR2004  # seven bits a byte, the eighth says that more follow
         encoded.append(value & 127 | 128)

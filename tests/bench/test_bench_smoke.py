@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ pytest.importorskip("rclpy")
 if find_mosquitto() is None:
     pytest.skip("needs mosquitto", allow_module_level=True)
 
-_SECTIONS = ["reference", "start", "outage", "micro"]
+_SECTIONS = ["reference", "start", "outage", "micro", "outbox"]
 _REPOSITORY = Path(__file__).parents[2]
 _QUICK_MAX_S = 170
 
@@ -52,7 +51,7 @@ def _alive(scratch: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, Any], str, Path]]:
+def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, Path]:
     """One quick run: its JSON, what it printed, and where it worked."""
     scratch = tmp_path_factory.mktemp("bench")
     report = scratch / "report.json"
@@ -62,7 +61,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, 
     finally:
         process.kill()
     assert process.returncode == 0, complaints
-    yield orjson.loads(report.read_bytes()), printed, scratch
+    return orjson.loads(report.read_bytes()), printed, scratch
 
 
 @pytest.mark.timeout(180)

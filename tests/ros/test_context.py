@@ -32,7 +32,7 @@ def test_a_sound_environment_passes(environ: dict[str, str]) -> None:
 @pytest.mark.parametrize("domain", ["-1", "233", "99999999999999999999", "one", "1.5", "0x10", " ", "5 "])
 def test_a_domain_that_is_none_is_refused_with_the_range(domain: str) -> None:
     """The value as it stands, and what to set."""
-    with pytest.raises(RosUnavailableError, match="ROS_DOMAIN_ID is .* whole number from 0 to 232") as refused:
+    with pytest.raises(RosUnavailableError, match=r"ROS_DOMAIN_ID is .* whole number from 0 to 232") as refused:
         preflight({"ROS_DOMAIN_ID": domain})
 
     assert repr(domain) in str(refused.value)

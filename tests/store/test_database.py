@@ -147,7 +147,11 @@ def test_a_file_of_another_program_is_refused(path: Path) -> None:
         Database(path)
 
 
-@pytest.mark.xfail(strict=True, reason="defect: the pragmas come before the check, and turn a foreign file into WAL mode")
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="defect: the pragmas come before the check, and turn a foreign file into WAL mode",
+)
 def test_a_file_of_another_program_is_left_alone(path: Path) -> None:
     """To the byte."""
     before = _theirs(path)
@@ -157,7 +161,11 @@ def test_a_file_of_another_program_is_left_alone(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.xfail(strict=True, reason="defect: a refused file stays open, and locked, while its error is alive")
+@pytest.mark.xfail(
+    strict=True,
+    raises=sqlite3.OperationalError,
+    reason="defect: a refused file stays open, and locked, while its error is alive",
+)
 def test_a_refused_file_is_closed(path: Path) -> None:
     """Its owner must be able to go on with it."""
     _theirs(path)
@@ -215,7 +223,9 @@ def test_a_second_process_is_refused(path: Path) -> None:
 
 
 @pytest.mark.xfail(
-    strict=True, reason="defect: locking_mode comes after journal_mode, so an existing file is shared, with a -shm file"
+    strict=True,
+    raises=AssertionError,
+    reason="defect: locking_mode comes after journal_mode, so an existing file is shared, with a -shm file",
 )
 def test_a_second_process_is_refused_after_a_restart_too(path: Path) -> None:
     """Two daemons on one outbox would use the same row numbers."""
@@ -233,7 +243,11 @@ def test_a_second_process_is_refused_after_a_restart_too(path: Path) -> None:
         database.close()
 
 
-@pytest.mark.xfail(strict=True, reason="defect: totals raises sqlite3.Error, which nobody above the store expects")
+@pytest.mark.xfail(
+    strict=True,
+    raises=sqlite3.OperationalError,
+    reason="defect: totals raises sqlite3.Error, which nobody above the store expects",
+)
 def test_a_file_with_a_table_missing_is_a_store_error(path: Path) -> None:
     """Damaged, or made by a half-finished tool: opening passes, the first question does not."""
     Database(path).close()

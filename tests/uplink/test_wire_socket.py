@@ -72,10 +72,8 @@ def test_the_end_comes_after_what_was_said(pair: _Pair) -> None:
 
     acks = wire.receive() + wire.receive()
 
-    assert acks == [(9, 0)]
-    assert not wire.ended
-    assert wire.recv(10) == b"\xe0\x01\x8e"
-    assert wire.ended
+    assert (acks, wire.ended) == ([(9, 0)], False)
+    assert (wire.recv(10), wire.ended) == (b"\xe0\x01\x8e", True)
     assert wire.recv(10) == b""
 
 
@@ -135,7 +133,7 @@ def test_a_full_kernel_keeps_the_rest_in_order(pair: _Pair) -> None:
 
 
 def test_close_sends_what_the_kernel_takes(pair: _Pair) -> None:
-    """paho's DISCONNECT above all."""
+    """The DISCONNECT of paho above all."""
     wire, broker = pair
     wire.send(b"\xe0\x00")
     wire.close()
@@ -160,14 +158,14 @@ def test_writing_to_a_peer_that_is_gone_is_an_os_error(pair: _Pair) -> None:
     broker.close()
     wire.send(b"x")
 
-    with pytest.raises(OSError, match="pipe|reset"):
+    with pytest.raises(OSError, match=r"pipe|reset"):
         wire.flush()
-    with pytest.raises(OSError, match="pipe|reset"):
+    with pytest.raises(OSError, match=r"pipe|reset"):
         wire.flush()
 
 
 def test_what_it_does_not_define_goes_to_the_real_socket(pair: _Pair) -> None:
-    """paho asks for more than we name here."""
+    """And paho asks for more than we name here."""
     wire, broker = pair
 
     assert wire.fileno() > 0

@@ -1,0 +1,106 @@
+"""Keep room: the outbox file within its bytes: database, WAL and the file of numbers together.
+
+In: how much is about to be written     Out: room for it; what that cost, noted as gaps.
+What to give up, and in which order, is for `shedding` to say; this does it.
+"""
+
+from __future__ import annotations
+
+from edgetwin.errors import StoreFullError
+from edgetwin.records import ChannelClass, Gap, GapCause
+from edgetwin.store import rows
+from edgetwin.store.block import Block, keep
+from edgetwin.store.opening import PAGE_BYTES
+from edgetwin.store.shedding import Action, Shedding, Step, kept_at
+from edgetwin.store.sql import Sql
+
+_WAL_SHARE = 8  # of the budget, until the WAL has its usual 500 pages
+_WAL_PAGES_MAX = 500
+_WAL_PAGES_MIN = 16
+_APPEND_BYTES_MAX = 1_048_576  # one transaction, so that the WAL stays near its limit
+_NUMBERS_BYTES = 65_536
+_EVENT_RESERVE_SHARE = 20  # of the pages: only events may use them
+_TREE_PAGES = 8  # that a change may need beside its rows
+_STEP_ROWS = 64
+_RELAX_SHARE = 2  # thinning ends when less than a half is used
+
+
+class Budget:
+    """The pages of one file."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.wal_pages = min(_WAL_PAGES_MAX, max(_WAL_PAGES_MIN, max_bytes // _WAL_SHARE // PAGE_BYTES))
+        self.append_bytes_max = min(_APPEND_BYTES_MAX, max_bytes // _WAL_SHARE)
+        beside_bytes = self.wal_pages * PAGE_BYTES + self.append_bytes_max + _NUMBERS_BYTES
+        self.pages_max = max(64, (max_bytes - beside_bytes) // PAGE_BYTES)
+        self._shedding = Shedding()
+
+    def limit(self, sql: Sql) -> None:
+        """Tell SQLite, as the last line of defence."""
+        sql.execute(f"PRAGMA max_page_count = {self.pages_max}")
+
+    def make_room(self, sql: Sql, size: int, *, for_events: bool) -> int:
+        """Shed until `size` bytes fit; return how many records that cost. Not inside a transaction.
+
+        Raises:
+            StoreFullError: Nothing is left to shed.
+        """
+        reserve = 0 if for_events else self.pages_max // _EVENT_RESERVE_SHARE
+        allowed = self.pages_max - reserve - _TREE_PAGES
+        needed = size // PAGE_BYTES * 5 // 4 + 4
+        shed = 0
+        while used_pages(sql) + needed > allowed:
+            step = self._shedding.next_step()
+            if step is None or (step.channel_class is ChannelClass.EVENT and not for_events):
+                raise StoreFullError(used_bytes=used_pages(sql) * PAGE_BYTES, budget_bytes=self.pages_max * PAGE_BYTES)
+            shed += self._take(sql, step)
+        return shed
+
+    def insert(self, sql: Sql, block: Block) -> int:
+        """Write a block, thinned as far as its class is; return how many records that cost."""
+        level = self._shedding.level(block.channel_class)
+        kept = keep(block, lambda seq: kept_at(level, seq)) if level else block
+        if kept is not None:
+            rows.insert(sql, kept)
+            self._shedding.appended(kept.channel_class)
+        return _note_shed(sql, block, kept)
+
+    def relax(self, sql: Sql) -> None:
+        """Something was forgotten: when there is room again, keep new samples whole."""
+        if self._shedding.level(ChannelClass.CRITICAL) and used_pages(sql) < self.pages_max // _RELAX_SHARE:
+            self._shedding.relax()
+
+    def _take(self, sql: Sql, step: Step) -> int:
+        blocks = rows.read_class(sql, step.channel_class, step.after_row, _STEP_ROWS)
+        shed = 0
+        with sql.transaction():
+            for block in blocks:
+                thinned = None
+                if step.action is Action.THIN:
+                    try:
+                        thinned = keep(block, lambda seq: kept_at(step.level, seq))
+                    except ValueError:  # damaged: nothing in it can be sent
+                        thinned = None
+                if thinned is block:
+                    continue
+                if thinned is None:
+                    rows.delete(sql, [block.row])
+                else:
+                    rows.replace(sql, block, thinned)
+                shed += _note_shed(sql, block, thinned)
+        self._shedding.done(step, blocks[-1].row if blocks else None)
+        return shed
+
+
+def used_pages(sql: Sql) -> int:
+    """Return the pages of the file that hold something."""
+    pages: int = sql.execute("PRAGMA page_count")[0][0]
+    free: int = sql.execute("PRAGMA freelist_count")[0][0]
+    return pages - free
+
+
+def _note_shed(sql: Sql, block: Block, kept: Block | None) -> int:
+    lost = block.count - (kept.count if kept else 0)
+    if lost:
+        rows.note_gap(sql, Gap(block.lane, block.boot, block.first_seq, block.last_seq, lost, GapCause.SHED))
+    return lost

@@ -1,0 +1,138 @@
+"""Keep room: how far each lane had counted, for the day the process does not end in order.
+
+In: the next number of each lane, and the lowest one that is neither acknowledged nor on disk
+Out: after an unclean end, the gap of each lane.
+
+A small file, mapped into memory: noting a number is a store to memory, no system call, and what is noted
+survives SIGKILL exactly. After a power cut the file may be old by as long as the kernel kept it back (half
+a minute, usually); a changed kernel boot id tells, and the gap is then open-ended.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgetwin.records import Gap, GapCause
+
+_MAGIC = b"ETWSEQ1\n"
+_HEAD = struct.Struct("<8s16s36sB3xI")  # magic, boot, kernel boot id, ended in order, lanes
+_IN_ORDER_AT = 60
+_SLOT = struct.Struct("<64sQQ")  # lane, next number, lowest number not accounted for
+_NEXT_AT = 64
+_LOWEST_AT = 72
+_KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class LastBoot:
+    """What the file tells of the boot before.
+
+    Attributes:
+        boot: Its id.
+        gaps: What of it nobody answers for.
+        counted: Lane -> how far it had counted.
+    """
+
+    boot: str
+    gaps: tuple[Gap, ...]
+    counted: Mapping[str, int]
+
+
+class Numbers:
+    """The file of one boot. Without `open`, or where the file cannot be made, noting does nothing."""
+
+    def __init__(self, path: Path, boot: str) -> None:
+        self._path = path
+        self._boot = boot
+        self._map: mmap.mmap | None = None
+        self._slots: dict[str, int] = {}
+        self._counted: dict[str, int] = {}
+
+    def open(self, lanes: Iterable[str]) -> LastBoot | None:
+        """Read the file of the last boot, then begin this one's. Return what the last one tells, if it can be believed.
+
+        Raises:
+            OSError: The new file cannot be made.
+        """
+        last = read(self._path)
+        names = list(lanes)
+        self._slots = {lane: _HEAD.size + index * _SLOT.size for index, lane in enumerate(names)}
+        content = bytearray(_HEAD.size + len(names) * _SLOT.size)
+        _HEAD.pack_into(content, 0, _MAGIC, self._boot.encode(), kernel_boot_id().encode(), 0, len(names))
+        for lane, offset in self._slots.items():
+            _SLOT.pack_into(content, offset, lane.encode(), 0, 0)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        scratch = self._path.with_name(self._path.name + ".new")
+        scratch.write_bytes(content)
+        scratch.chmod(0o600)
+        with scratch.open("rb+") as file:
+            self._map = mmap.mmap(file.fileno(), len(content))
+        scratch.replace(self._path)
+        return last
+
+    def note(self, lane: str, next_seq: int) -> None:
+        """Note how far a lane has counted."""
+        if self._map is not None:
+            at = self._slots[lane] + _NEXT_AT
+            self._map[at : at + 8] = next_seq.to_bytes(8, "little")
+            self._counted[lane] = next_seq
+
+    def note_unaccounted(self, lowest: Mapping[str, int]) -> None:
+        """Note for every lane from where on nobody answers for its numbers; absent: all are accounted for."""
+        if self._map is None:
+            return
+        for lane, counted in self._counted.items():
+            at = self._slots[lane] + _LOWEST_AT
+            self._map[at : at + 8] = lowest.get(lane, counted).to_bytes(8, "little")
+
+    def counted(self) -> Mapping[str, int]:
+        """Return lane -> how far it has counted in this boot."""
+        return self._counted
+
+    def close(self, *, in_order: bool) -> None:
+        """End; `in_order`: every number is acknowledged or on disk."""
+        if self._map is not None:
+            self._map[_IN_ORDER_AT] = int(in_order)
+            self._map.flush()
+            self._map.close()
+            self._map = None
+
+
+def read(path: Path) -> LastBoot | None:
+    """Return what the file tells, or None when there is none that can be believed."""
+    try:
+        content = path.read_bytes()
+        magic, boot, kernel, in_order, count = _HEAD.unpack_from(content)
+        if magic != _MAGIC or len(content) != _HEAD.size + count * _SLOT.size:
+            return None
+    except (OSError, struct.error):
+        return None
+    boot_id = _text(boot)
+    same_kernel = _text(kernel) == kernel_boot_id()
+    gaps: list[Gap] = []
+    counted: dict[str, int] = {}
+    for index in range(count):
+        raw, next_seq, lowest = _SLOT.unpack_from(content, _HEAD.size + index * _SLOT.size)
+        lane = _text(raw)
+        counted[lane] = next_seq
+        if in_order or (same_kernel and lowest >= next_seq) or next_seq == 0:
+            continue
+        last, missing = (next_seq - 1, next_seq - lowest) if same_kernel else (None, None)
+        gaps.append(Gap(lane, boot_id, lowest, last, missing, GapCause.CRASH))
+    return LastBoot(boot_id, tuple(gaps), counted)
+
+
+def kernel_boot_id() -> str:
+    """Return the random id of this boot of the kernel; empty where there is none."""
+    try:
+        return _KERNEL_BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _text(field: bytes) -> str:
+    return field.rstrip(b"\0").decode("utf-8", "replace")

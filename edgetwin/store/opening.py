@@ -1,0 +1,173 @@
+"""Keep room: the file itself: made whole or not at all, checked when opened, set aside whole when broken.
+
+In: a path     Out: a connection, or StoreDamagedError; a broken file moved out of the way.
+
+A new file is made under another name, synced and renamed: a power cut leaves no half-made one. A broken one
+is never repaired in place and never wiped: database, WAL and shared memory file move together to
+NAME.broken-N, and the two newest of these are kept.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from edgetwin.errors import StoreDamagedError, StoreError
+
+APPLICATION_ID = 0x45545731  # "ETW1"
+SCHEMA_VERSION = 1
+PAGE_BYTES = 4096
+QUARANTINED_MAX = 2
+_SIDE_SUFFIXES = ("", "-wal", "-shm", "-journal")
+_QUICK_CHECK_MAX_BYTES = 16_000_000  # a larger file would take seconds; its damage shows when it is read
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+
+_SCHEMA = f"""
+PRAGMA page_size = {PAGE_BYTES};
+BEGIN;
+CREATE TABLE block (
+    row INTEGER PRIMARY KEY, lane TEXT NOT NULL, boot TEXT NOT NULL, class TEXT NOT NULL, event INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, count INTEGER NOT NULL, body BLOB NOT NULL
+);
+CREATE TABLE total (lane TEXT PRIMARY KEY, records INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE gap (
+    id INTEGER PRIMARY KEY, lane TEXT NOT NULL, boot TEXT NOT NULL, from_seq INTEGER NOT NULL, to_seq INTEGER,
+    count INTEGER, cause TEXT NOT NULL, told INTEGER NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX gap_untold ON gap (lane, boot, cause) WHERE told = 0;
+CREATE TABLE dead (
+    row INTEGER PRIMARY KEY, lane TEXT NOT NULL, boot TEXT NOT NULL, first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL, count INTEGER NOT NULL, body BLOB NOT NULL, reason INTEGER NOT NULL
+);
+INSERT INTO counter VALUES ('next_row', 1);
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+COMMIT;
+"""  # noqa: S608  # three numbers of ours
+
+
+def connect(path: Path, wal_pages: int) -> sqlite3.Connection:
+    """Return a connection to a sound outbox file, made if there is none.
+
+    Args:
+        path: The file.
+        wal_pages: The WAL is folded into the file whenever it has grown to this.
+
+    Raises:
+        StoreDamagedError: It must be set aside first.
+        StoreError: It cannot be used, and setting it aside would not help (permissions, disk, not ours).
+    """
+    try:
+        _create_if_absent(path)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE").close()  # one connection, ever: no -shm, no sharing
+            _check(connection, path)
+            _configure(connection, wal_pages)
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, OSError) as error:
+        raise translate(error, path) from error
+    return connection
+
+
+def translate(error: Exception, path: Path) -> StoreError:
+    """Return what a failure of SQLite or the file system means for the outbox."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if isinstance(code, int) and code & 0xFF in _DAMAGE:
+        return StoreDamagedError(f"{path}: {error}")
+    if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
+        return StoreDamagedError(f"{path}: {error}")
+    return StoreError(f"{path}: {error}; check the disk, its free space and the permissions")
+
+
+def set_aside(path: Path) -> Path:
+    """Move a broken file, whole, to NAME.broken-N; drop all but the newest two. Return the new name."""
+    number = 1 + max((_number(found) for found in _quarantined(path)), default=0)
+    target = path.with_name(f"{path.name}.broken-{number}")
+    for suffix in reversed(_SIDE_SUFFIXES):  # the main file last: whoever is interrupted finds it and begins again
+        with suppress(FileNotFoundError):
+            os.replace(f"{path}{suffix}", f"{target}{suffix}")  # noqa: PTH105  # suffixes are not Path suffixes
+    for old in sorted(_quarantined(path), key=_number)[:-QUARANTINED_MAX]:
+        for suffix in _SIDE_SUFFIXES:
+            Path(f"{old}{suffix}").unlink(missing_ok=True)
+    _sync_directory(path.parent)
+    return target
+
+
+def _create_if_absent(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    wal = Path(f"{path}-wal")
+    if path.exists():
+        if path.stat().st_size == 0:
+            msg = f"{path}: empty where a database should be"
+            raise StoreDamagedError(msg)  # SQLite would silently delete the WAL beside it
+        return
+    if wal.exists():
+        msg = f"{wal}: a write-ahead log without its database"
+        raise StoreDamagedError(msg)
+    scratch = path.with_name(f"{path.name}.new")
+    scratch.unlink(missing_ok=True)
+    connection = sqlite3.connect(scratch, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = OFF").close()
+        connection.executescript(_SCHEMA)
+    finally:
+        connection.close()
+    scratch.chmod(0o600)
+    with scratch.open("rb+") as file:
+        os.fsync(file.fileno())
+    scratch.replace(path)
+    _sync_directory(path.parent)
+
+
+def _configure(connection: sqlite3.Connection, wal_pages: int) -> None:
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "secure_delete = OFF",  # Debian builds it on: every delete would write zeros
+        f"wal_autocheckpoint = {wal_pages}",
+        f"journal_size_limit = {wal_pages * PAGE_BYTES}",
+        "busy_timeout = 2000",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application_id != APPLICATION_ID:
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables:
+            msg = f"{path} is a database of something else; choose another [store] path"
+            raise StoreError(msg)
+        msg = f"{path}: a database without tables"
+        raise StoreDamagedError(msg)
+    if version != SCHEMA_VERSION:
+        msg = f"{path}: of version {version}, this edgetwin knows {SCHEMA_VERSION}"
+        raise StoreDamagedError(msg)
+    if path.stat().st_size <= _QUICK_CHECK_MAX_BYTES:
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            msg = f"{path}: {verdict}"
+            raise StoreDamagedError(msg)
+
+
+def _quarantined(path: Path) -> list[Path]:
+    return [found for found in path.parent.glob(f"{path.name}.broken-*") if found.name.rpartition("-")[2].isdecimal()]
+
+
+def _number(path: Path) -> int:
+    return int(path.name.rpartition("-")[2])
+
+
+def _sync_directory(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

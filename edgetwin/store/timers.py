@@ -1,0 +1,37 @@
+"""Keep room: named one-shot timers: asking twice is asking once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class Timers:
+    """Timers on the running loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._closed = False
+
+    def later(self, name: str, delay_s: float, function: Callable[[], object]) -> None:
+        """Call `function` after a while, unless a timer of this name is set, or all are closed."""
+        if name in self._timers or self._closed:
+            return
+
+        def run() -> None:
+            self._timers.pop(name, None)
+            function()
+
+        self._timers[name] = self._loop.call_later(delay_s, run)
+
+    def clear(self) -> None:
+        """Cancel all."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def close(self) -> None:
+        """Cancel all, and set no more."""
+        self._closed = True
+        self.clear()
