@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import platform
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 import orjson
 
+from bench.page import page
 from bench.report import Section, text
 from bench.site import Effort, Site
 from edgetwin import __version__
@@ -22,7 +24,15 @@ from edgetwin.errors import EdgeTwinError
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
-_NAMES: Final = ("reference", "start", "outage", "micro", "outbox")
+_NAMES: Final = {  # section -> module, imported when it runs: micro alone needs rclpy in this process
+    "reference": "bench.reference",
+    "start": "bench.start",
+    "outage": "bench.outage",
+    "store": "bench.store",
+    "backlog": "bench.backlog",
+    "micro": "bench.micro",
+    "outbox": "bench.micro_outbox",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,12 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
     began_s = time.monotonic()
-    effort = Effort.quick() if arguments.quick else Effort.full()
+    effort = Effort.smoke() if arguments.smoke else Effort.quick() if arguments.quick else Effort.full()
     sections: list[Section] = []
     try:
         with Site(effort) as site:
             for name in arguments.section or _NAMES:
-                section = _measure(name)(site)
+                section: Section = importlib.import_module(_NAMES[name]).measure(site)
                 sections.append(section)
                 print(text(section), flush=True)
     except EdgeTwinError as error:
@@ -46,31 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     took_s = time.monotonic() - began_s
     print(f"took {took_s:.0f} s")
     if arguments.json:
-        arguments.json.write_bytes(_as_json(sections, quick=arguments.quick, took_s=took_s))
+        arguments.json.write_bytes(_as_json(sections, quick=arguments.quick or arguments.smoke, took_s=took_s))
+    if arguments.markdown:
+        arguments.markdown.write_text(page(sections), encoding="utf-8")
     return 0
-
-
-def _measure(name: str) -> Callable[[Site], Section]:
-    """Import a section when it runs: micro alone needs rclpy in this process."""
-    if name == "reference":
-        from bench import reference  # noqa: PLC0415
-
-        return reference.measure
-    if name == "start":
-        from bench import start  # noqa: PLC0415
-
-        return start.measure
-    if name == "outage":
-        from bench import outage  # noqa: PLC0415
-
-        return outage.measure
-    if name == "micro":
-        from bench import micro  # noqa: PLC0415
-
-        return micro.measure
-    from bench import micro_outbox  # noqa: PLC0415
-
-    return micro_outbox.measure
 
 
 def _as_json(sections: Sequence[Section], *, quick: bool, took_s: float) -> bytes:
@@ -88,8 +77,11 @@ def _as_json(sections: Sequence[Section], *, quick: bool, took_s: float) -> byte
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="edgetwin beside the tutorial's way.")
-    parser.add_argument("--quick", action="store_true", help="one short round of everything, under a minute")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--quick", action="store_true", help="one short round of everything, two minutes")
+    length.add_argument("--smoke", action="store_true", help="shorter still: figures that only show that it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there too, as a page")
     parser.add_argument("--section", action="append", choices=_NAMES, help="only this one; may be repeated")
     return parser
 

@@ -7,13 +7,12 @@ A message is known by (channel, stamp): no peer has to number anything to be jud
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
-import orjson
-
+from bench.sent import read_sent
 from bench.tap import HEAD
 from edgetwin import wire
 from edgetwin.clock import NS_PER_S, NS_PER_US
@@ -80,8 +79,8 @@ class Journey:
         return [(arrived[each] - self.sent_us[each]) / 1000 for each in chosen if each in arrived]
 
 
-def read_tap(path: Path) -> tuple[list[Arrival], int | None]:
-    """Return the arrivals of channels in order, and when the first status came [us, UTC]."""
+def read_tap(path: Path, channels: Collection[str] | None = None) -> tuple[list[Arrival], int | None]:
+    """Return the arrivals of channels (all, or those named) in order, and when the first status came [us, UTC]."""
     arrivals: list[Arrival] = []
     first_status_us: int | None = None
     for arrival_ns, body in _packets(path.read_bytes()):
@@ -89,7 +88,7 @@ def read_tap(path: Path) -> tuple[list[Arrival], int | None]:
         levels = body[3:end].decode().split("/")
         if levels[-1] == "status" and first_status_us is None:
             first_status_us = arrival_ns // NS_PER_US
-        if levels[-2] not in _DATA_LANES:
+        if levels[-2] not in _DATA_LANES or (channels is not None and levels[-1] not in channels):
             continue
         place = end + (2 if body[0] & _QOS_BITS else 0)
         payload = body[_after_properties(body, place) :]
@@ -98,14 +97,9 @@ def read_tap(path: Path) -> tuple[list[Arrival], int | None]:
     return arrivals, first_status_us
 
 
-def follow(load_log: Path, arrivals: Sequence[Arrival]) -> Journey:
+def follow(sent_folder: Path, arrivals: Sequence[Arrival]) -> Journey:
     """Return what became of every message that the robot sent."""
-    sent: dict[str, list[list[int]]] = orjson.loads(load_log.read_bytes())
-    sent_us = {
-        (channel, stamp_us): published_us
-        for channel, (stamps_us, published) in sent.items()
-        for stamp_us, published_us in zip(stamps_us, published, strict=True)
-    }
+    sent_us = read_sent(sent_folder)
     arrived_us: dict[Identity, int] = {}
     repeats = 0
     for arrival in arrivals:
@@ -114,6 +108,32 @@ def follow(load_log: Path, arrivals: Sequence[Arrival]) -> Journey:
             repeats += identity in arrived_us
             arrived_us.setdefault(identity, arrival.arrival_us)
     return Journey(sent_us, arrived_us, repeats)
+
+
+def reordered(arrivals: Sequence[Arrival]) -> int:
+    """Return how many messages came, for the first time, after a newer one of the same topic."""
+    newest_us: dict[tuple[str, str], int] = {}
+    seen: set[Identity] = set()
+    late = 0
+    for arrival in arrivals:
+        topic = (arrival.lane, arrival.channel)
+        for stamp_us in arrival.stamps_us():
+            if (arrival.channel, stamp_us) in seen:
+                continue
+            seen.add((arrival.channel, stamp_us))
+            late += stamp_us < newest_us.get(topic, 0)
+            newest_us[topic] = max(stamp_us, newest_us.get(topic, 0))
+    return late
+
+
+def payload_bytes(arrivals: Sequence[Arrival], begin_us: int, end_us: int) -> float:
+    """Return the bytes of the messages measured in a window, uncompressed."""
+    total = 0.0
+    for arrival in arrivals:
+        stamps_us = arrival.stamps_us()
+        inside = sum(begin_us <= stamp_us < end_us for stamp_us in stamps_us)
+        total += len(arrival.payload) * inside / max(1, len(stamps_us))
+    return total
 
 
 def _packets(log: bytes) -> Iterator[tuple[int, bytes]]:

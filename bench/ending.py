@@ -1,8 +1,13 @@
-"""Bench: how the bench's own child processes end: SIGTERM raises, so that `finally` writes what was logged."""
+"""Bench: how the bench's own child processes end.
+
+In: signals     Out: Ended, raised, so that `finally` writes what was logged; or a flag to look at, where
+a message half sent would count as lost.
+"""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 
@@ -18,3 +23,11 @@ def end_on_sigterm() -> None:
         raise Ended
 
     signal.signal(signal.SIGTERM, end)
+
+
+def flag_of(*numbers: signal.Signals) -> Callable[[], bool]:
+    """Return a function that says whether one of these signals has come."""
+    came: list[int] = []
+    for number in numbers:
+        signal.signal(number, lambda number, _frame: came.append(number))
+    return lambda: bool(came)

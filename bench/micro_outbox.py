@@ -21,10 +21,9 @@ from bench.report import Section, medians, ratios
 from bench.site import Site
 from edgetwin import wire
 from edgetwin.clock import SystemClock
-from edgetwin.records import ChannelClass, Lane, Parcel, Record
+from edgetwin.records import ChannelClass, Gap, Lane, Parcel, Record
 from edgetwin.store.backlog import Packer
-from edgetwin.store.outbox import Outbox, OutboxNews
-from edgetwin.store.writer import Writer
+from edgetwin.store.outbox import Limits, Outbox, OutboxNews
 
 INSERTS, ACKED, KEPT = "INSERT + COMMIT", "acked in time", "kept, then drained"
 _RECORDS_IN_TIME = 20_000
@@ -32,6 +31,7 @@ _RECORDS_INSERTED = 300
 _BLOCKS_KEPT = 40
 _RECORDS_PER_BLOCK = 100  # 1 kHz in blocks of 100 ms
 _COMMIT_INTERVAL_S = 0.02
+_MAX_BYTES = 100_000_000
 _LANE: Final = Lane("imu", "live", "backlog", ChannelClass.CRITICAL)
 
 
@@ -88,15 +88,25 @@ def _records(count: int) -> list[Record]:
 
 async def _outbox(folder: Path) -> Outbox:
     outbox = Outbox(
-        Writer(folder / "outbox.db", asyncio.get_running_loop()),
+        folder / "outbox.db",
+        "boot",
+        Limits(_MAX_BYTES, _COMMIT_INTERVAL_S),
         Packer("bench", lambda lane, _is_event: lane),
         lambda record: record.body,
         SystemClock(),
-        OutboxNews(lambda: None, lambda: None, lambda _problem: None),
-        commit_interval_s=_COMMIT_INTERVAL_S,
+        OutboxNews(_nothing, _nothing, _nothing, _nothing, _nothing, _no_gap),
     )
-    await outbox.open()
+    await outbox.open([_LANE.name])
     return outbox
+
+
+def _nothing(*_: object) -> None:
+    """There is no roof here to tell."""
+
+
+def _no_gap(gap: Gap) -> Record:
+    msg = f"nothing may be given up here: {gap}"
+    raise AssertionError(msg)
 
 
 async def _insert(folder: Path) -> tuple[float, float]:
@@ -140,7 +150,7 @@ async def _kept_and_drained(folder: Path) -> tuple[float, float]:
     outbox.returned(records)
     outbox.start_draining()
     while outbox.records:
-        while (parcel := outbox.take()) is not None:
+        while (parcel := outbox.drain.take()) is not None:
             outbox.acked(parcel)
         await asyncio.sleep(0.005)
     result = cost.per_record([record.body for record in records])

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from bench.arrivals import Arrival, Journey, follow, read_tap
+from bench.arrivals import Arrival, Journey, follow, payload_bytes, read_tap
 from bench.peers import EDGETWIN, TUTORIAL, Peer
 from bench.procfs import Usage, usage
 from bench.report import Rounds, Row, Section, medians
@@ -69,7 +69,7 @@ def measure(site: Site) -> Section:
 
 
 def _suffer(site: Site, peer: Peer) -> Outage:
-    with site.loaded(LOAD) as end_load, site.running(peer, LOAD, qos=1) as running:
+    with site.loaded(LOAD) as load, site.running(peer, LOAD, qos=1) as running:
         site.wait_flowing(running)
         before, begin_us = usage(running.child.pid), time.time_ns() // NS_PER_US
         site.broker.pause()
@@ -79,10 +79,10 @@ def _suffer(site: Site, peer: Peer) -> Outage:
             after, end_us = usage(running.child.pid), time.time_ns() // NS_PER_US
             site.broker.resume()
         time.sleep(_AFTER_S)
-        load_log = end_load()
+        load.end()
         _wait_drained(site, running)
     arrivals, _ = read_tap(running.tap_path)
-    return Outage(running, follow(load_log, arrivals), arrivals, begin_us, end_us, before, after)
+    return Outage(running, follow(load.sent, arrivals), arrivals, begin_us, end_us, before, after)
 
 
 def _wait_drained(site: Site, running: Running) -> None:
@@ -119,7 +119,8 @@ def _sample(outage: Outage, peer: Peer) -> Sample:
         drained_s=drained_s,
         drain_per_s=len(late) / drained_s,
         cpu_us=(outage.after.cpu_ns - outage.before.cpu_ns) / NS_PER_US / len(during),
-        written_ratio=(outage.after.written_bytes - outage.before.written_bytes) / _payload_bytes(outage),
+        written_ratio=(outage.after.written_bytes - outage.before.written_bytes)
+        / payload_bytes(outage.arrivals, outage.begin_us, outage.end_us),
         rss_mb=outage.after.rss_bytes / 1e6,
     )
 
@@ -130,16 +131,6 @@ def _books(arrivals: list[Arrival]) -> Continuity:
         for record in wire.decode(arrival.payload):
             books.note(record, lane=arrival.lane)
     return books
-
-
-def _payload_bytes(outage: Outage) -> float:
-    """Return the bytes of the records measured in the outage, uncompressed."""
-    total = 0.0
-    for arrival in outage.arrivals:
-        stamps_us = arrival.stamps_us()
-        inside = sum(outage.begin_us <= stamp_us < outage.end_us for stamp_us in stamps_us)
-        total += len(arrival.payload) * inside / len(stamps_us)
-    return total
 
 
 def _rows(rounds: Rounds[Sample]) -> list[Row]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_DDS_THREADS = "dds."  # Fast DDS: dds.udp.7412, dds.ev.0, ...
 _UTIME, _STIME = 11, 12  # fields of /proc/PID/stat after the command's name
 
 
@@ -19,20 +20,29 @@ class Usage:
 
     Attributes:
         cpu_ns: Time on a CPU of all threads that live now; exact, so that short windows can be compared.
+        dds_ns: The share of it that the middleware's own threads have.
         written_bytes: Bytes it caused to be written to the block layer.
         rss_bytes: Resident memory.
+        rss_max_bytes: The most it ever was.
     """
 
     cpu_ns: int
+    dds_ns: int
     written_bytes: int
     rss_bytes: int
+    rss_max_bytes: int
 
 
 def usage(pid: int) -> Usage:
     """Return what process `pid` has used so far."""
     root = Path("/proc", str(pid))
-    cpu_ns = sum(int(task.read_text().split()[0]) for task in root.glob("task/*/schedstat"))
-    return Usage(cpu_ns, written_bytes(pid), _labelled(root / "status", "VmRSS:") * 1024)
+    cpu_ns = dds_ns = 0
+    for task in root.glob("task/*"):
+        used_ns = int((task / "schedstat").read_text().split()[0])
+        cpu_ns += used_ns
+        dds_ns += used_ns if (task / "comm").read_text().startswith(_DDS_THREADS) else 0
+    resident, most = (_labelled(root / "status", label) * 1024 for label in ("VmRSS:", "VmHWM:"))
+    return Usage(cpu_ns, dds_ns, written_bytes(pid), resident, most)
 
 
 def written_bytes(pid: int) -> int:

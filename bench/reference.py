@@ -51,14 +51,14 @@ class Sample:
 def measure(site: Site) -> Section:
     """Measure the peers in turn, as many rounds as the effort says."""
     windows: list[Window] = []
-    with site.loaded(LOAD) as end_load:
+    with site.loaded(LOAD) as load:
         for _ in range(site.effort.rounds):
             windows += [_window(site, peer) for peer in PEERS]
-        load_log = end_load()
+        load.end()
     rounds: dict[str, list[Sample]] = {peer.name: [] for peer in PEERS}
     for window in windows:
         arrivals, _ = read_tap(window.running.tap_path)
-        rounds[window.peer.name].append(_sample(window, arrivals, follow(load_log, arrivals)))
+        rounds[window.peer.name].append(_sample(window, arrivals, follow(load.sent, arrivals)))
     title = "Whole daemon, reference load (361 messages/s), link up"
     return Section("reference", title, _rows(rounds), rounds)
 

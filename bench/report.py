@@ -35,12 +35,21 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table. `rounds` keeps every sample behind the medians, for those who doubt them."""
+    """One table.
+
+    Attributes:
+        name: For the command line.
+        title: For people.
+        rows: The table.
+        rounds: Every sample behind the medians, for those who doubt them.
+        method: How it is measured, one paragraph.
+    """
 
     name: str
     title: str
     rows: Sequence[Row]
     rounds: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    method: str = ""
 
 
 def medians(figure: str, unit: str, rounds: Rounds[Sample], read: Callable[[Sample], float], goal: str = "") -> Row:
@@ -65,13 +74,19 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, max(0, math.ceil(percent / 100 * len(ordered)) - 1))]
 
 
-def text(section: Section) -> str:
-    """Return the section as a table."""
+def cells(section: Section) -> list[list[str]]:
+    """Return the section's table, its header first: figure, unit, a column per peer, goal."""
     peers = list(dict.fromkeys(peer for row in section.rows for peer in row.values))
     lines = [["", "unit", *peers, "goal"]]
     lines += [
         [row.figure, row.unit, *(_number(row.values.get(peer)) for peer in peers), row.goal] for row in section.rows
     ]
+    return lines
+
+
+def text(section: Section) -> str:
+    """Return the section as a table."""
+    lines = cells(section)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     last = len(widths) - 1
     table = [

@@ -16,11 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bench import load, tap
-from bench.peers import Peer, Placement
+from bench import cable, load, tap
+from bench.peers import Peer, Placement, sensor
 from bench.streams import LOADS
 from edgetwin.sim.broker import BrokerKind, LocalBroker
 from edgetwin.sim.child import Child, SimulationError
+from edgetwin.sim.ports import HeldPort
 
 _STOP_MAX_S = 6.0
 _WAIT_MAX_S = 20.0
@@ -40,22 +41,43 @@ class Effort:
     outage_s: float
     outage_peers: int
     repeats: int
+    backlog: int
+    kills: bool
+
+    @classmethod
+    def smoke(cls) -> Self:
+        """Everything once, as short as can be: does it still run?"""
+        return cls(
+            rounds=1, settle_s=0.2, window_s=1.0, outage_s=1.5, outage_peers=1, repeats=1, backlog=20_000, kills=False
+        )
 
     @classmethod
     def quick(cls) -> Self:
-        """Everything once: does it still run?"""
-        return cls(rounds=1, settle_s=1.0, window_s=3.0, outage_s=3.0, outage_peers=1, repeats=3)
+        """Everything once: figures of the right size."""
+        return cls(
+            rounds=1, settle_s=1.0, window_s=3.0, outage_s=4.0, outage_peers=1, repeats=3, backlog=200_000, kills=True
+        )
 
     @classmethod
     def full(cls) -> Self:
         """Figures to believe."""
-        return cls(rounds=3, settle_s=2.0, window_s=8.0, outage_s=15.0, outage_peers=2, repeats=9)
+        return cls(
+            rounds=3,
+            settle_s=2.0,
+            window_s=8.0,
+            outage_s=20.0,
+            outage_peers=2,
+            repeats=9,
+            backlog=1_000_000,
+            kills=True,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
     """One peer that runs, with its own tap."""
 
+    peer: Peer
     child: Child
     tap: Child
     place: Placement
@@ -67,6 +89,34 @@ class Running:
         return self.place.folder / "tap.bin"
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A robot that publishes, and the folder of what it sent."""
+
+    child: Child
+    sent: Path
+
+    def end(self) -> None:
+        """Publish nothing more."""
+        self.child.stop(_STOP_MAX_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Cable:
+    """A cable to the broker that can be cut."""
+
+    child: Child
+    port: int
+
+    def cut(self) -> None:
+        """Reset what is connected, refuse what comes."""
+        os.kill(self.child.pid, cable.CUT)
+
+    def mend(self) -> None:
+        """Carry bytes again."""
+        os.kill(self.child.pid, cable.MEND)
+
+
 class Site:
     """A context manager; `effort` says how long its users should measure."""
 
@@ -74,6 +124,7 @@ class Site:
         self.effort = effort
         self._stack = ExitStack()
         self._runs = 0
+        self._loads = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -90,21 +141,26 @@ class Site:
         self._stack.close()
 
     @contextmanager
-    def loaded(self, name: str) -> Iterator[Callable[[], Path]]:
-        """Run the robot; yields a function that ends it and returns its log."""
-        log = self._folder / f"load-{name}.json"
-        argv = [sys.executable, "-m", "bench.load", name, str(log)]
-        with self._child("load", argv, self._folder / "load.log", quiet_domain=False) as child:
+    def loaded(self, name: str) -> Iterator[Load]:
+        """Run the robot."""
+        self._loads += 1
+        sent = self.runtime_directory / f"load-{self._loads}"
+        argv = [sys.executable, "-m", "bench.load", name, str(sent)]
+        with self._child("load", argv, self._folder / f"load-{self._loads}.log") as child:
             wait_until(lambda: load.READY in child.last_words(1), child)
-
-            def end() -> Path:
-                child.stop(_STOP_MAX_S)
-                return log
-
-            yield end
+            yield Load(child, sent)
 
     @contextmanager
-    def running(self, peer: Peer, load_name: str, *, qos: int = 0, quiet_domain: bool = False) -> Iterator[Running]:
+    def running(
+        self,
+        peer: Peer,
+        load_name: str,
+        *,
+        qos: int = 0,
+        quiet_domain: bool = False,
+        port: int = 0,
+        topics: str = "#",
+    ) -> Iterator[Running]:
         """Run a peer and its tap; both are stopped in order at the end.
 
         Args:
@@ -112,20 +168,49 @@ class Site:
             load_name: The load it forwards.
             qos: Of the tap's subscription.
             quiet_domain: In a ROS domain without any publisher.
+            port: Where it finds the broker; 0: where the broker is.
+            topics: What the tap listens to, below the robot's own level.
         """
         self._runs += 1
         folder = self._folder / str(self._runs)
         folder.mkdir()
-        place = Placement(folder, self.broker.port, f"bench_{self._runs}", load_name)
-        tap_argv = [sys.executable, "-m", "bench.tap", str(place.port), f"robot/{place.robot_id}/#", str(qos)]
-        with self._child("tap", [*tap_argv, str(folder / "tap.bin")], folder / "tap.log") as tapping:
-            wait_until(lambda: tap.READY in tapping.last_words(1), tapping)
-            argv = peer.command(place)
-            started_ns = time.time_ns()
-            with self._child(peer.name, argv, folder / "peer.log", quiet_domain=quiet_domain) as child:
-                yield Running(child, tapping, place, started_ns)
-                child.stop(_STOP_MAX_S)
-            tapping.stop(_STOP_MAX_S)
+        sent = self.runtime_directory / f"sent-{self._runs}"
+        with HeldPort() as local:
+            place = Placement(folder, port or self.broker.port, local.number, f"bench_{self._runs}", load_name, sent)
+            tap_argv = [sys.executable, "-m", "bench.tap", str(self.broker.port), f"robot/{place.robot_id}/{topics}"]
+            with self._child("tap", [*tap_argv, str(qos), str(folder / "tap.bin")], folder / "tap.log") as tapping:
+                wait_until(lambda: tap.READY in tapping.last_words(1), tapping)
+                argv = peer.command(place)
+                started_ns = time.time_ns()
+                with self._child(peer.name, argv, folder / "peer.log", quiet_domain=quiet_domain) as child:
+                    yield Running(peer, child, tapping, place, started_ns)
+                    child.stop(_STOP_MAX_S)
+                tapping.stop(_STOP_MAX_S)
+
+    @contextmanager
+    def again(self, running: Running) -> Iterator[None]:
+        """Run a peer that was killed once more, in the place where it was."""
+        argv = running.peer.command(running.place)
+        with self._child(running.peer.name, argv, running.place.folder / "peer.log") as child:
+            yield
+            child.stop(_STOP_MAX_S)
+
+    @contextmanager
+    def sensing(self, place: Placement) -> Iterator[Child]:
+        """Run the sensor that speaks MQTT, beside the local broker of a place."""
+        argv = sensor(place, place.local_port)
+        with self._child("sensor", argv, place.folder / "sensor.log") as child:
+            wait_until(lambda: load.READY in child.last_words(1), child)
+            yield child
+
+    @contextmanager
+    def cable(self) -> Iterator[Cable]:
+        """Lay a cable to the broker."""
+        argv = [sys.executable, "-m", "bench.cable", str(self.broker.port)]
+        self._runs += 1
+        with self._child("cable", argv, self._folder / f"cable-{self._runs}.log") as child:
+            wait_until(lambda: cable.READY in child.last_words(1), child)
+            yield Cable(child, int(child.last_words(1).removeprefix(cable.READY)))
 
     def wait_flowing(self, running: Running) -> None:
         """Return once every channel has arrived, and the settling time after that has passed."""

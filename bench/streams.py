@@ -34,6 +34,7 @@ class Stream:
     channel: str
     type_name: str
     rate_hz: int
+    fields: tuple[str, ...] = ()  # absent: the whole message
 
     @property
     def topic(self) -> str:
@@ -51,6 +52,7 @@ JOINT_STATE: Final = "sensor_msgs/msg/JointState"
 IMU: Final = "sensor_msgs/msg/Imu"
 SCAN: Final = "sensor_msgs/msg/LaserScan"
 BATTERY: Final = "sensor_msgs/msg/BatteryState"
+TEMPERATURE: Final = "sensor_msgs/msg/Temperature"
 
 REFERENCE: Final = (
     Stream("odom", ODOM, 50),
@@ -65,7 +67,9 @@ SMALL: Final = (  # 2,000 small messages a second, for outages
     Stream("imu", IMU, 500),
     Stream("imu_arm", IMU, 500),
 )
-LOADS: Final = {"reference": REFERENCE, "small": SMALL}
+_READING = ("temperature", "variance")  # makes records of 200 B
+SENSORS: Final = (Stream("motor", TEMPERATURE, 500, _READING), Stream("bearing", TEMPERATURE, 500, _READING))
+LOADS: Final = {"reference": REFERENCE, "small": SMALL, "sensors": SENSORS}
 
 
 def serialised(type_name: str, count: int | None = None) -> list[bytearray]:
@@ -131,6 +135,13 @@ def _battery(message: Any, noise: np.random.Generator, turn: int) -> Any:
     return message
 
 
+def _temperature(message: Any, noise: np.random.Generator, turn: int) -> Any:
+    message.header.frame_id = "motor"
+    message.temperature = 40 + math.sin(turn * 0.01) + float(noise.normal(0, 0.1))
+    message.variance = 0.01
+    return message
+
+
 def _floats(values: Iterable[Any]) -> list[float]:
     return [float(value) for value in values]
 
@@ -141,4 +152,5 @@ _FILL: Final[dict[str, Callable[[Any, np.random.Generator, int], Any]]] = {
     IMU: _imu,
     SCAN: _scan,
     BATTERY: _battery,
+    TEMPERATURE: _temperature,
 }

@@ -1,6 +1,7 @@
 """Bench: the far end, a process of its own. `python -m bench.tap PORT FILTER QOS FILE` keeps until SIGTERM.
 
-In: PUBLISH packets     Out: each with its time of arrival, into FILE at the end; a line per new topic at once.
+In: PUBLISH packets     Out: each with its time of arrival, into FILE at the end; a line per new topic at once,
+and one whenever a second passes in silence, and when the silence ends.
 
 It decodes nothing and touches no disk while it listens: what it costs, every peer's latency would show.
 """
@@ -18,10 +19,12 @@ from edgetwin.sim.ports import HOST
 from edgetwin.uplink.packets import utf8_string, variable_integer
 
 READY = "subscribed"
+SILENT, HEARD = "silence", "heard"
 HEAD = struct.Struct("<qI")  # arrival [ns, UTC], length of what follows: flags byte and body of the PUBLISH
 _SUBACK, _PUBLISH = 0x90, 0x30
 _QOS_BITS = 0x06
 _RECV_BYTES = 1 << 18
+_SILENCE = struct.pack("ll", 1, 0)  # s, us
 
 
 def main(port: int, topic_filter: str, qos: int, out: Path) -> None:
@@ -48,29 +51,49 @@ def _packet(first: int, body: bytes) -> bytes:
 
 
 def _listen(sock: socket.socket, kept: list[tuple[int, bytes]]) -> None:
+    # The kernel's own limit: settimeout() would add a poll() to every look.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SILENCE)
     seen: set[bytes] = set()
     rest = b""
-    while received := sock.recv(_RECV_BYTES):
+    silent = False
+    while True:
+        try:
+            received = sock.recv(_RECV_BYTES)
+        except BlockingIOError:
+            if not silent:
+                print(SILENT, flush=True)
+            silent = True
+            continue
+        if not received:
+            return
         now_ns = time.time_ns()
         # mosquitto leaves Nagle on: without this it waits up to 40 ms for our kernel's delayed ACK.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        rest += received
-        packets, rest = _split(rest)
-        acks = b""
-        for first, body in packets:
-            if first == _SUBACK:
-                print(READY, flush=True)
-            if first & 0xF0 != _PUBLISH:
-                continue
-            kept.append((now_ns, bytes((first,)) + body))
-            end = 2 + int.from_bytes(body[:2], "big")
-            if first & _QOS_BITS:
-                acks += b"\x40\x02" + body[end : end + 2]
-            if body[2:end] not in seen:
-                seen.add(body[2:end])
-                print(body[2:end].decode(), flush=True)
+        packets, rest = _split(rest + received)
+        acks = _keep(packets, now_ns, kept, seen)
         if acks:
             sock.sendall(acks)
+        if silent:
+            print(HEARD, flush=True)
+            silent = False
+
+
+def _keep(packets: list[tuple[int, bytes]], now_ns: int, kept: list[tuple[int, bytes]], seen: set[bytes]) -> bytes:
+    """Keep what was published, and return the acknowledgements it wants."""
+    acks = b""
+    for first, body in packets:
+        if first == _SUBACK:
+            print(READY, flush=True)
+        if first & 0xF0 != _PUBLISH:
+            continue
+        kept.append((now_ns, bytes((first,)) + body))
+        end = 2 + int.from_bytes(body[:2], "big")
+        if first & _QOS_BITS:
+            acks += b"\x40\x02" + body[end : end + 2]
+        if body[2:end] not in seen:
+            seen.add(body[2:end])
+            print(body[2:end].decode(), flush=True)
+    return acks
 
 
 def _split(stream: bytes) -> tuple[list[tuple[int, bytes]], bytes]:

@@ -10,6 +10,7 @@ next, so that what is in memory can still leave; the outbox last, so that what c
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import uuid
 from collections.abc import Mapping
@@ -103,6 +104,8 @@ class Daemon:
                     group.create_task(self._write_status()),
                     group.create_task(self._beat()),
                 ]
+                gc.freeze()  # what is here stays: the collector need not walk over it again and again
+                gc.set_threshold(20_000, 20, 50)
                 self._state = "running"
                 _log.info(
                     "edgetwin %s is running: %d channels.", __version__, len(self._pipelines),
@@ -124,7 +127,7 @@ class Daemon:
 
     def _open_ros(self) -> None:
         tick_s = _COALESCED_TICK_S if self._settings.mqtt.coalesce_s > _COALESCED_TICK_S else BUSY_TICK_S
-        self._graph = Graph(self._settings.ros.node_name, self._clock, self._ros_problem, tick_s)
+        self._graph = Graph(self._settings.ros.node_name, self._clock, self._forwarding.pump, self._ros_problem, tick_s)
         for name, pipeline in self._pipelines.items():
             channel = pipeline.channel
             self._graph.follow(
@@ -135,8 +138,10 @@ class Daemon:
     def _sink(self, pipeline: Pipeline) -> Any:
         pacer = pipeline.pacer
 
+        take_sample = pipeline.take
+
         def take(raw: bytes, received_ns: int, now_ns: int) -> None:
-            pipeline.take(raw, received_ns, now_ns)
+            take_sample(raw, received_ns, now_ns)
             due_ns = pacer.due_ns
             if due_ns is not None and (self._release_timer is None or due_ns < self._release_at_ns):
                 self._arm_release(due_ns)

@@ -79,7 +79,11 @@ class Forwarding:
                 self._kick, self._committed, self._disk_trouble, self._file_set_aside, self._given_up, self._tell_gap
             ),
         )
-        self.pump = Pump(self.live, Settlement(self.outbox.acked, self._refused, self.outbox.drain.take), clock)
+        self.pump = Pump(
+            self.live,
+            Settlement(self.outbox.acked, self.outbox.record_acked, self._refused, self.outbox.drain.take),
+            clock,
+        )
         self.link = Link(broker, self.pump, status, LinkNews(self._link_up, self._link_down), clock)
         self._events = {kind: self.add_lane(topics.event_lane(kind)) for kind in EventKind}
 
@@ -114,6 +118,8 @@ class Forwarding:
     def leave(self, record: Record) -> None:
         """Take a record that leaves: on its way at once, and answered for until its PUBACK."""
         self.outbox.put(record)
+        if self._coalesce_s == 0 and self.pump.send_alone(record):
+            return
         self.live.put(record)
         if self._coalesce_s == 0 or record.lane.urgent:
             self.pump.kick()
@@ -181,10 +187,9 @@ class Forwarding:
             news = {"state": "up", "outage_s": outage_s, "backlog": self.outbox.backlog}
             self.emit(EventKind.LINK, wire.encode(news))
 
-    def _link_down(self, why: str, parcels: Sequence[Parcel]) -> None:
+    def _link_down(self, why: str, returned: Sequence[Record]) -> None:
         self.outbox.stop_draining()
-        for parcel in parcels:
-            self.outbox.returned(parcel.records)
+        self.outbox.returned(returned)
         self.outbox.returned(self.live.release_written())
         if self.link.stopping:
             _log.info("Disconnected from the broker.", extra={"EVENT": "link.closed"})

@@ -7,7 +7,7 @@ is published in one MQTT message: one record, or several.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 
 
@@ -59,7 +59,9 @@ class Fate(Enum):
 class Lane:
     """Where the records of one channel (or kind of event) go, and how they are treated.
 
-    `urgent` lanes (event channels, events) leave before all others and are never coalesced by time.
+    Attributes:
+        urgent: It goes before all others and is never coalesced by time: event channels, and events.
+        is_event: It is a kind of event: live and late records share its topic, one by one.
     """
 
     name: str
@@ -68,16 +70,12 @@ class Lane:
     channel_class: ChannelClass
     encoding: Encoding = Encoding.JSON
     qos: int = 1
+    urgent: bool = field(init=False)
+    is_event: bool = field(init=False)
 
-    @property
-    def is_event(self) -> bool:
-        """Whether this is a kind of event: live and late records share its topic, one by one."""
-        return self.live_topic == self.backlog_topic
-
-    @property
-    def urgent(self) -> bool:
-        """Whether this lane goes first."""
-        return self.channel_class is ChannelClass.EVENT
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "urgent", self.channel_class is ChannelClass.EVENT)
+        object.__setattr__(self, "is_event", self.live_topic == self.backlog_topic)
 
 
 @dataclass(slots=True, eq=False)

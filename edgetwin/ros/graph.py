@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from edgetwin.clock import Clock
 from edgetwin.errors import RosUnavailableError
@@ -26,15 +26,34 @@ _TAKE_MAX = 2000  # messages per topic and turn: the loop must come round
 OnProblem = Callable[[str, str | None], None]
 
 
+class Consumer(Protocol):
+    """Who is behind the sinks: told of turns, so that what a turn brings leaves together."""
+
+    def turn_begins(self) -> None:
+        """Messages are about to be handed over."""
+        ...
+
+    def turn_ends(self) -> None:
+        """That was all for now."""
+        ...
+
+    def ticking(self, on: bool) -> None:  # noqa: FBT001
+        """Turns come at ticks from now on, or at any time again."""
+        ...
+
+
 class Graph:
     """One lean node and the topics it follows."""
 
-    def __init__(self, node_name: str, clock: Clock, on_problem: OnProblem, tick_s: float = BUSY_TICK_S) -> None:
+    def __init__(
+        self, node_name: str, clock: Clock, consumer: Consumer, on_problem: OnProblem, tick_s: float = BUSY_TICK_S
+    ) -> None:
         """Join the ROS graph.
 
         Args:
             node_name: Name of the node.
             clock: For the time of each drain.
+            consumer: Told of each turn.
             on_problem: Called with (channel, words) when something keeps a channel from its messages, and
                 with (channel, None) when it is over. Once per change.
             tick_s: How long frequent messages are collected.
@@ -43,12 +62,13 @@ class Graph:
             RosUnavailableError: ROS is missing or does not start.
         """
         self._clock = clock
+        self._consumer = consumer
         self._on_problem = on_problem
         self._problems: dict[str, str] = {}
         self.topics: dict[str, Topic] = {}
         self.node = open_node(node_name)
         try:
-            self._wakeup = open_wakeup(asyncio.get_running_loop(), self.drain, tick_s)
+            self._wakeup = open_wakeup(asyncio.get_running_loop(), self.drain, consumer.ticking, tick_s)
         except Exception as error:
             close_node(self.node)
             msg = f"no way to wake the loop for ROS messages: {error}"
@@ -77,7 +97,12 @@ class Graph:
     def drain(self) -> int:
         """Take what has come, on all topics; return how many messages that was."""
         now_ns = self._clock.now_ns()
-        return sum([topic.take(now_ns, _TAKE_MAX) for topic in self.topics.values()])
+        self._consumer.turn_begins()
+        count = 0
+        for topic in self.topics.values():
+            count += topic.take(now_ns, _TAKE_MAX)
+        self._consumer.turn_ends()
+        return count
 
     def close(self) -> None:
         """Leave the graph: callbacks off, subscriptions, node, context, in this order."""

@@ -55,6 +55,9 @@ class Topic:
 
         No publisher is not wrong: robots start in any order.
         """
+        if self._node.count_publishers(self._topic) == 0:  # 25 times cheaper than to ask for their names
+            self.publishers = 0
+            return None
         endpoints = self._node.get_publishers_info_by_topic(self._topic)
         ours = [endpoint for endpoint in endpoints if endpoint.topic_type == self._type_name]
         self.publishers = len(ours)

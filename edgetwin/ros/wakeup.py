@@ -21,10 +21,13 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 BUSY_TICK_S = 0.006  # with the publish and the broker behind it, a sample arrives within 10 ms
-_BUSY_AFTER = 3  # wake-ups in a row that came within half a tick
+_JUDGED = 32  # wake-ups, or ticks, over which the pace is judged
+_ENTER_PER_TICK = 1.2  # messages a tick above which collecting is cheaper
+_LEAVE_PER_TICK = 0.8
 _LP64 = ("x86_64", "aarch64")
 
 Drain = Callable[[], int]
+OnTicking = Callable[[bool], None]
 
 
 class Wakeup(Protocol):
@@ -45,10 +48,17 @@ class Wakeup(Protocol):
         ...
 
 
-def open_wakeup(loop: asyncio.AbstractEventLoop, drain: Drain, tick_s: float = BUSY_TICK_S) -> Wakeup:
-    """Return the cheapest wake-up that works here."""
+def open_wakeup(loop: asyncio.AbstractEventLoop, drain: Drain, on_ticking: OnTicking, tick_s: float) -> Wakeup:
+    """Return the cheapest wake-up that works here.
+
+    Args:
+        loop: Whose thread drains.
+        drain: Takes all there is; returns how many messages that was.
+        on_ticking: Told when ticks begin and end: who wakes at ticks can spare other wake-ups.
+        tick_s: How long frequent messages are collected.
+    """
     try:
-        return EventfdWakeup(loop, drain, tick_s)
+        return EventfdWakeup(loop, drain, on_ticking, tick_s)
     except (OSError, AttributeError):
         return WaitSetWakeup(loop, drain)
 
@@ -63,7 +73,7 @@ class EventfdWakeup:
 
     name = "eventfd"
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, drain: Drain, tick_s: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, drain: Drain, on_ticking: OnTicking, tick_s: float) -> None:
         if platform.machine() not in _LP64:
             msg = f"eventfd_write does not fit rcl's callback on {platform.machine()}"
             raise OSError(msg)
@@ -74,8 +84,10 @@ class EventfdWakeup:
         self._loop = loop
         self._drain = drain
         self._tick_s = tick_s
-        self._quick_wakes = 0
-        self._last_wake_s = 0.0
+        self._on_ticking = on_ticking
+        self._turns = 0  # wake-ups or ticks since judging began
+        self._messages = 0
+        self._since_s = loop.time()
         self._timer: asyncio.TimerHandle | None = None
         # Non-blocking: a full counter must never hold up a DDS thread.
         self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -102,21 +114,35 @@ class EventfdWakeup:
     def _woken(self) -> None:
         with suppress(BlockingIOError):
             os.eventfd_read(self._eventfd)
-        self._drain()
+        self._messages += self._drain()
+        self._turns += 1
+        if self._turns < _JUDGED:
+            return
         now_s = self._loop.time()
-        self._quick_wakes = self._quick_wakes + 1 if now_s - self._last_wake_s < self._tick_s / 2 else 0
-        self._last_wake_s = now_s
-        if self._quick_wakes >= _BUSY_AFTER:
+        ticks = (now_s - self._since_s) / self._tick_s
+        if self._messages > _ENTER_PER_TICK * ticks:
             self._loop.remove_reader(self._eventfd)
+            self._on_ticking(True)  # noqa: FBT003
             self._timer = self._loop.call_later(self._tick_s, self._tick)
+        self._judge_anew(now_s)
 
     def _tick(self) -> None:
-        if self._drain() > 1:
-            self._timer = self._loop.call_later(self._tick_s, self._tick)
-            return
-        self._timer = None
-        self._quick_wakes = 0
-        self._loop.add_reader(self._eventfd, self._woken)  # level-triggered: what came meanwhile wakes at once
+        self._messages += self._drain()
+        self._turns += 1
+        if self._turns >= _JUDGED:
+            rare = self._messages < _LEAVE_PER_TICK * self._turns
+            self._judge_anew(self._loop.time())
+            if rare:
+                self._timer = None
+                self._on_ticking(False)  # noqa: FBT003
+                # Level-triggered: what came meanwhile wakes at once.
+                self._loop.add_reader(self._eventfd, self._woken)
+                return
+        self._timer = self._loop.call_later(self._tick_s, self._tick)
+
+    def _judge_anew(self, now_s: float) -> None:
+        self._turns = self._messages = 0
+        self._since_s = now_s
 
 
 class WaitSetWakeup:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edgetwin.clock import Clock, seconds_to_ns
 from edgetwin.errors import StoreError, StoreFullError
-from edgetwin.records import Gap, GapCause, Parcel, Record
+from edgetwin.records import Fate, Gap, GapCause, Parcel, Record
 from edgetwin.store.backlog import Packer
 from edgetwin.store.block import Block, pack
 from edgetwin.store.database import Database, Totals
@@ -165,6 +165,13 @@ class Outbox:
             self.drain.acked(parcel.rows)
         else:
             self._settle(self._ledger.acked, parcel.records)
+
+    def record_acked(self, record: Record) -> None:
+        """The broker has this record: in the usual case before it was cut, and nothing is left to do."""
+        if record.row:
+            self._settle(self._ledger.acked, (record,))
+        elif record.fate is Fate.IN_FLIGHT:
+            record.fate = Fate.ACKED
 
     def returned(self, records: Iterable[Record]) -> None:
         """The live lane gives these up."""

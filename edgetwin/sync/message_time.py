@@ -114,6 +114,13 @@ class RateLimit:
         """Whether a message of this time may leave."""
         return message_time_ns >= self._due_ns - self._allowance_ns
 
+    def admit(self, message_time_ns: int) -> bool:
+        """Whether a message of this time may leave; if so, it is accounted for."""
+        if message_time_ns < self._due_ns - self._allowance_ns:
+            return False
+        self._due_ns = max(self._due_ns, message_time_ns) + self.period_ns
+        return True
+
     def take(self, message_time_ns: int) -> None:
         """Account for a message that leaves."""
         # A release in silence comes before its time; its debt is bounded, so that it cannot mute the channel later.

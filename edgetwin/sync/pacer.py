@@ -85,6 +85,13 @@ class Pacer(Generic[Sample]):
             return True
         self._interval_ns, self._offered_ns = now_ns - self._offered_ns, now_ns
         message_ns = self.time.advance(stamp_ns, received_ns)
+        if self._rule.deadband is None:  # by rate alone: the usual case, and the hot one
+            if not self._limit.admit(message_ns):
+                self._hold(sample, now_ns + self._silence())
+                return False
+            self.passed += 1
+            self._held = self.due_ns = None
+            return True
         if not self._limit.ready(message_ns):
             self._hold(sample, now_ns + self._silence())
             return False
@@ -96,13 +103,13 @@ class Pacer(Generic[Sample]):
 
     def _wanted(self, sample: Sample, message_ns: int, now_ns: int) -> bool:
         """Whether a sample that the rate permits is news; if not, it is held for as long as it may be needed."""
-        if self._rule.deadband is None or self._left_ns is None or self._heartbeat_due(now_ns):
+        if self._left_ns is None or self._heartbeat_due(now_ns):
             return True
         if not self._looks.ready(message_ns):  # at rest a fast source is not read more often than it may leave
             self._hold(sample, now_ns + self._silence())
             return False
         self._looks.take(message_ns)
-        if self._moved(sample, self._rule.deadband):
+        if self._moved(sample):
             self._moved_ns = now_ns
             return True
         if self._moved_ns is None:
@@ -140,8 +147,8 @@ class Pacer(Generic[Sample]):
         elapsed_ns = now_ns - (self._left_ns or 0)
         return elapsed_ns + self._interval_ns // 2 >= self._rule.heartbeat_ns
 
-    def _moved(self, sample: Sample, deadband: Deadband) -> bool:
-        if self._read is None or self._reference is None:
+    def _moved(self, sample: Sample) -> bool:
+        if self._read is None or self._reference is None or self._rule.deadband is None:
             return True
         self._reading = self._read(sample)
         if self._reference_reading is None:
@@ -149,7 +156,7 @@ class Pacer(Generic[Sample]):
                 self._reference_reading = self._read(self._reference)
             except MalformedMessageError:
                 return True  # what left could not be read; this one can
-        return deadband.moved(self._reference_reading, self._reading)
+        return self._rule.deadband.moved(self._reference_reading, self._reading)
 
     def _hold(self, sample: Sample, due_ns: int) -> None:
         self._held = sample

@@ -18,7 +18,7 @@ import aiomqtt
 
 from edgetwin.clock import NS_PER_S, Clock
 from edgetwin.errors import LinkError
-from edgetwin.records import LinkState, Parcel
+from edgetwin.records import LinkState, Parcel, Record
 from edgetwin.uplink.backoff import Backoff
 from edgetwin.uplink.dial import dial
 from edgetwin.uplink.pump import Pump
@@ -60,11 +60,11 @@ class LinkNews:
 
     Attributes:
         up: Connected; argument: how long it was down [s].
-        down: Lost, or the first try failed; arguments: why in words, parcels whose PUBACK will not come.
+        down: Lost, or the first try failed; arguments: why in words, live records whose PUBACK will not come.
     """
 
     up: Callable[[float], None]
-    down: Callable[[str, Sequence[Parcel]], None]
+    down: Callable[[str, Sequence[Record]], None]
 
 
 class Link:
@@ -208,7 +208,7 @@ class Link:
         self._news.up(outage_s)
 
     def _went_down(self, why: str) -> None:
-        parcels = self._pump.detach()
+        returned = self._pump.detach()
         first = self.last_error is None
         self.last_error = why
         if self.connected:
@@ -216,7 +216,7 @@ class Link:
             self.changed_ns = self._clock.now_ns()
         elif not first:
             return
-        self._news.down(why, parcels)
+        self._news.down(why, returned)
 
 
 def _translate(error: BaseException | None) -> LinkError:

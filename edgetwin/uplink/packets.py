@@ -9,6 +9,7 @@ Source: MQTT 5.0 (OASIS), sections 2.1.4, 2.2.2, 3.3, 3.4.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 PUBACK = 0x40
@@ -19,6 +20,7 @@ _STRING_MAX_BYTES = 0xFFFF
 _VARIABLE_INTEGER_MAX = 0x0FFF_FFFF
 
 
+@functools.lru_cache(maxsize=4096)  # a channel's packets are of few lengths
 def variable_integer(value: int) -> bytes:
     """Return `value` as an MQTT variable byte integer.
 

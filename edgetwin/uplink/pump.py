@@ -14,13 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgetwin.clock import Clock
-from edgetwin.records import Parcel
+from edgetwin.records import Encoding, Fate, Lane, Parcel, Record
 from edgetwin.uplink import packets
 from edgetwin.uplink.live import LiveLane
 from edgetwin.uplink.session import Session
+from edgetwin.wire import JSON_CONTENT_TYPE
 
 _LIVE_SHARE = 4  # a quarter of the window is never given to the backlog
 _FAILURE = 0x80
+_ALONE_BYTES_MAX = 16_384
+_NO_ROUTE = (b"", b"")
 _PACKET_OVERHEAD_BYTES = 512  # fixed header, topic and properties, generously
 
 
@@ -30,11 +33,13 @@ class Settlement:
 
     Attributes:
         acked: The broker has it.
+        record_acked: The broker has this record, which was sent alone.
         refused: The broker refused it, with this reason code (>= 0x80); 0x95: too large to be sent at all.
         take_backlog: The next backlog parcel, or None.
     """
 
     acked: Callable[[Parcel], None]
+    record_acked: Callable[[Record], None]
     refused: Callable[[Parcel, int], None]
     take_backlog: Callable[[], Parcel | None]
 
@@ -52,12 +57,15 @@ class Pump:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._session: Session | None = None
-        self._in_flight: dict[int, Parcel] = {}
+        self._in_flight: dict[int, Parcel | Record] = {}
         self._backlog_in_flight = 0
         self._control: deque[tuple[Parcel, bool]] = deque()
         self._kicked = False
+        self._in_turn = False
+        self._ticking = False
         self.idle = asyncio.Event()
         self.idle.set()
+        self._routes: dict[str, tuple[bytes, bytes]] = {}
         self._topics: dict[str, bytes] = {}
         self._properties: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
 
@@ -69,29 +77,87 @@ class Pump:
     def oldest_age_ns(self) -> int:
         """How long the oldest PUBLISH has waited for its PUBACK [ns]; 0 when there is none."""
         oldest = next(iter(self._in_flight.values()), None)
-        return 0 if oldest is None else self._clock.now_ns() - oldest.sent_ns
+        if oldest is None:
+            return 0
+        return self._clock.now_ns() - (oldest.born_ns if isinstance(oldest, Record) else oldest.sent_ns)
 
     def attach(self, session: Session) -> None:
         """Send through this session from now on."""
         self._session = session
         self.kick()
 
-    def detach(self) -> list[Parcel]:
-        """The session is over: return the parcels whose PUBACK will not come, oldest first."""
+    def detach(self) -> list[Record]:
+        """The session is over: return the live records whose PUBACK will not come, oldest first."""
         self._session = None
-        returned = list(self._in_flight.values())
+        returned: list[Record] = []
+        for sent in self._in_flight.values():
+            returned.extend((sent,) if isinstance(sent, Record) else sent.records)
         self._in_flight.clear()
         self.idle.set()
         self._control.clear()
         self._backlog_in_flight = 0
         return returned
 
+    def send_alone(self, record: Record) -> bool:
+        """Send a record at once, if it may go alone and nothing waits before it; return whether it went.
+
+        The short way of most records on a healthy link; all others go through the live lane.
+        """
+        session = self._session
+        if session is None or self._live.waiting or len(self._in_flight) >= session.window:
+            return False
+        lane = record.lane
+        route = self._routes.get(lane.name) or self._route(lane)
+        if route is _NO_ROUTE or record.size > _ALONE_BYTES_MAX or session.over or session.congested:
+            return False
+        record.fate = Fate.IN_FLIGHT
+        packet_id = session.publish_nowait(route[0], record.body, route[1])
+        self._in_flight[packet_id] = record
+        self.idle.clear()
+        return True
+
+    def _route(self, lane: Lane) -> tuple[bytes, bytes]:
+        """Return topic and properties of a lane whose records can take the short way, and remember them."""
+        route = _NO_ROUTE
+        if lane.encoding is Encoding.JSON and lane.qos == 1:
+            route = (packets.utf8_string(lane.live_topic), packets.publish_properties(JSON_CONTENT_TYPE))
+        self._routes[lane.name] = route
+        return route
+
     def kick(self) -> None:
-        """There may be something to send: look at the end of this turn of the loop."""
+        """There may be something to send: look at the end of this turn."""
         if not self._kicked and self._session is not None:
             self._kicked = True
             self.idle.clear()
-            self._loop.call_soon(self._pump)
+            if not self._in_turn:
+                self._loop.call_soon(self._pump)
+
+    def turn_begins(self) -> None:
+        """Many records are about to come: send them together, at the end."""
+        self._in_turn = True
+        if self._session is not None:
+            self._session.flushed_by_caller = True
+
+    def turn_ends(self) -> None:
+        """Send what came, with one system call; while ticking, take the PUBACKs of the last turn first."""
+        self._in_turn = False
+        session = self._session
+        if session is None:
+            self._kicked = False
+            return
+        if self._kicked:
+            self._pump()
+        session.flushed_by_caller = False
+        session.flush()
+        if self._ticking and self._in_flight:
+            session.read_acks()  # those of the turn before; what they make room for leaves with the next one
+            session.listen(len(self._in_flight) > session.window // 2)
+
+    def ticking(self, on: bool) -> None:  # noqa: FBT001
+        """Turns come at ticks: PUBACKs can wait for the next one, unless the window is filling."""
+        self._ticking = on
+        if self._session is not None:
+            self._session.listen(not on)
 
     def send_control(self, parcel: Parcel, *, retain: bool) -> None:
         """Send this before everything else (birth, status, farewell); dropped when there is no session."""
@@ -101,19 +167,28 @@ class Pump:
 
     def acknowledged(self, packet_id: int, reason_code: int) -> None:
         """Take a PUBACK."""
-        parcel = self._in_flight.pop(packet_id, None)
-        if parcel is None:
+        sent = self._in_flight.pop(packet_id, None)
+        if sent is None:
             return
+        if isinstance(sent, Parcel):
+            self._settle(sent, reason_code)
+        elif reason_code < _FAILURE:
+            self._settlement.record_acked(sent)
+        else:
+            self._settlement.refused(Parcel(sent.lane.live_topic, sent.body, 1, records=(sent,)), reason_code)
+        if self._live.waiting or self._backlog_in_flight:
+            self.kick()
+        elif not self._in_flight and not self._control:
+            self.idle.set()
+
+    def _settle(self, parcel: Parcel, reason_code: int) -> None:
         if parcel.rows:
             self._backlog_in_flight -= 1
+            self.kick()
         if reason_code >= _FAILURE:
             self._settlement.refused(parcel, reason_code)
         else:
             self._settlement.acked(parcel)
-        if self._live.has_ready or self._backlog_in_flight or parcel.rows:
-            self.kick()
-        elif not self._in_flight and not self._control:
-            self.idle.set()
 
     def _pump(self) -> None:
         self._kicked = False
@@ -136,7 +211,7 @@ class Pump:
 
     def _room(self, session: Session) -> int:
         """PUBLISHes that may leave now; none once the session is over, so that what is taken can be sent."""
-        if session.congested or session.ended.done():
+        if session.congested or session.over:
             return 0
         return session.window - len(self._in_flight)
 

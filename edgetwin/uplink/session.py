@@ -43,6 +43,7 @@ class Session(aiomqtt.Client):
     Attributes:
         window: PUBLISH packets that may be unacknowledged at once (QoS 1).
         max_packet_bytes: Largest packet the broker takes.
+        flushed_by_caller: The caller will call `flush` before this turn of the loop ends.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Session(aiomqtt.Client):
         self._wire = WireSocket(sock)
         self._on_ack = on_ack
         self._packet_id = 0
+        self.flushed_by_caller = False
         self._flush_scheduled = False
         self._writer_armed = False
+        self._listening = False
         self._client._create_socket = lambda: self._wire  # type: ignore[method-assign]  # noqa: SLF001
 
     @property
@@ -76,10 +79,15 @@ class Session(aiomqtt.Client):
         """Whether the kernel takes no more for now: the caller should wait before it publishes."""
         return self._wire.unsent_bytes > _UNSENT_MAX_BYTES
 
+    @property
+    def over(self) -> bool:
+        """Whether the connection has ended."""
+        return self._disconnected.done()
+
     def publish_nowait(
         self, topic: bytes, payload: bytes, properties: bytes, *, qos: int = 1, retain: bool = False
     ) -> int:
-        """Queue one PUBLISH; it leaves at the end of this turn of the loop. Return its packet id.
+        """Queue one PUBLISH; it leaves at the next `flush`, or else at the end of this turn of the loop.
 
         The caller keeps the window. A QoS 0 publish has no acknowledgement.
 
@@ -90,20 +98,40 @@ class Session(aiomqtt.Client):
             qos: 0 or 1.
             retain: As in MQTT.
 
+        Returns:
+            Its packet id.
+
         Raises:
             LinkError: The connection is over.
         """
         if self._disconnected.done():
             msg = "connection is over"
             raise LinkError(msg)
-        self._packet_id = packets.next_packet_id(self._packet_id)
-        self._wire.send(packets.publish(topic, payload, self._packet_id, qos=qos, retain=retain, properties=properties))
-        self._schedule_flush()
-        return self._packet_id
+        self._packet_id = packet_id = packets.next_packet_id(self._packet_id)
+        self._wire.send(packets.publish(topic, payload, packet_id, qos=qos, retain=retain, properties=properties))
+        if not self._flush_scheduled and not self.flushed_by_caller:
+            self._schedule_flush()
+        return packet_id
 
     def read_acks(self) -> None:
         """Take the PUBACKs that have come, now: for a caller that is awake anyway."""
-        self._readable()
+        if not self._disconnected.done():
+            self._readable()
+
+    def listen(self, on: bool) -> None:  # noqa: FBT001
+        """Whether a PUBACK wakes the loop; if not, the caller promises to `read_acks` every few milliseconds."""
+        if on == self._listening or self._disconnected.done():
+            return
+        self._listening = on
+        if on:
+            self._loop.add_reader(self._wire.fileno(), self._readable)
+        else:
+            self._loop.remove_reader(self._wire.fileno())
+
+    def flush(self) -> None:
+        """Send now what would be sent at the end of this turn of the loop."""
+        if self._wire.unsent_bytes and not self._disconnected.done():
+            self._flush()
 
     def abort(self) -> None:
         """End the connection now, without a DISCONNECT, so that the broker publishes the will."""
@@ -123,7 +151,7 @@ class Session(aiomqtt.Client):
 
     def _flush(self) -> None:
         self._flush_scheduled = False
-        if self._disconnected.done():
+        if self._disconnected.done() or (not self._wire.unsent_bytes and not self._client.want_write()):
             return
         try:
             if self._client.want_write():
@@ -178,7 +206,7 @@ class Session(aiomqtt.Client):
             if self._disconnected.done():
                 return
             self._misc_task = self._loop.create_task(self._misc_loop())
-            self._loop.add_reader(self._wire.fileno(), self._readable)
+            self.listen(True)  # noqa: FBT003
 
         self._loop.call_soon_threadsafe(start)  # paho calls this from aiomqtt's executor thread
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from edgetwin.uplink.packets import Deframer
 
-_RECV_BYTES = 65_536
+_RECV_BYTES = 8_192  # two thousand PUBACKs
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 

@@ -165,9 +165,8 @@ class Replay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._child.poll() is None:
-            self._child.kill()
-            self._child.communicate()
+        self._child.kill()
+        self._child.communicate()
 
     def finish(self) -> dict[str, int]:
         """Wait for its end, a good one without remarks; return how many messages it says it sent, by topic."""

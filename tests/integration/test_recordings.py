@@ -141,7 +141,7 @@ def test_an_outage_in_the_middle_of_a_drive_changes_nothing(broker: LocalBroker,
         Daemon(tmp_path, configuration(broker.port, tmp_path, sections(channels, EVERY_SAMPLE))) as daemon,
         Replay(F1TENTH / "DS1", ["/odom", "/imu"], *F1TENTH_MAPPING, "--rate", "10") as player,
     ):
-        until(lambda: len(witness.records("odom")) > 200, "the begin of the drive")
+        until(lambda: len(witness.records("odom")) > 200, "the beginning of the drive")
         broker.stop()
         until(lambda: daemon.status()["outbox"]["records"] > 200, "an outage that is felt")
         before_return = len(witness.arrivals)
@@ -218,17 +218,18 @@ def why_they_left(records: Sequence[Mapping[str, Any]], last_stamp_us: int) -> l
 
 
 def why_held_back(records: Sequence[Mapping[str, Any]], recorded: Sequence[Said]) -> Iterator[Why]:
-    """Judge each message that did not leave by the newest one that had left."""
+    """Judge each message that did not leave by the newest one that had left: what has moved waits a period at most."""
     left = {record["stamp_us"] for record in records}
     newest = recorded[0]  # the first one leaves
+    decided_us = newest.stamp_us  # when one left last, or was last seen not to have moved
     for said in recorded:
-        since_s = (said.stamp_us - newest.stamp_us) / 1e6
         if said.stamp_us in left:
-            newest = said
+            newest, decided_us = said, said.stamp_us
         elif not moved(newest.data, said.data):
+            decided_us = said.stamp_us
             yield Why.DEADBAND
-        else:  # a message may come 0.9 of a period early, and the next one waits so much longer
-            yield Why.RATE if since_s < 1.9 / RATE_HZ_MAX else Why.UNKNOWN
+        else:
+            yield Why.RATE if said.stamp_us - decided_us <= 1e6 / RATE_HZ_MAX else Why.UNKNOWN
 
 
 def test_every_record_that_left_and_every_message_held_back_is_explained(broker: LocalBroker, tmp_path: Path) -> None:

@@ -63,11 +63,6 @@ def test_a_python_package_that_is_no_ros_package_is_refused(name: str) -> None:
         message_class(name)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=ImportError,
-    reason="defect: a package that cannot be loaded is an ImportError, not a RosTypeError",
-)
 def test_a_package_that_is_there_and_does_not_load_is_a_type_error(
     tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:

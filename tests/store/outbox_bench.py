@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 from edgetwin import wire
 from edgetwin.clock import SystemClock
-from edgetwin.records import ChannelClass, Encoding, EventKind, Lane, Parcel, Record
+from edgetwin.records import ChannelClass, Encoding, EventKind, Gap, GapCause, Lane, Parcel, Record
 from edgetwin.store.backlog import Packer
 from edgetwin.store.database import Database
-from edgetwin.store.outbox import Outbox, OutboxNews
-from edgetwin.store.writer import Writer
+from edgetwin.store.outbox import Limits, Outbox, OutboxNews
+from tests.store.blocks import ROOMY_BYTES
 
 PATIENCE_S = 5.0
 SHORT_S = 0.4  # for what never comes
@@ -22,6 +23,8 @@ _TOPICS = wire.Topics("r")
 ODOM = _TOPICS.channel_lane("odom", ChannelClass.CRITICAL, Encoding.JSON, 1)
 SCAN = _TOPICS.channel_lane("scan", ChannelClass.SLOW, Encoding.JSON, 1)
 GAP = _TOPICS.event_lane(EventKind.GAP)
+LANES = {lane.name: lane for lane in (ODOM, SCAN, GAP)}
+TOO_LARGE, NOT_AUTHORISED, QUOTA = 0x95, 0x87, 0x97
 
 
 class StoppedClock(SystemClock):
@@ -35,43 +38,84 @@ class StoppedClock(SystemClock):
         return self.shown_ns
 
 
+@dataclass(slots=True)
+class Heard:
+    """What the outbox said."""
+
+    changed: int = 0
+    committed: int = 0
+    trouble: list[str | None] = field(default_factory=list)
+    set_aside: list[Path] = field(default_factory=list)
+    given_up: list[tuple[GapCause, int]] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+
+    def explained(self, lane: str = "odom", boot: str = "b") -> set[int]:
+        """Return the numbers of a lane that the gaps cover; an open end covers up to 10,000."""
+        return {
+            seq
+            for gap in self.gaps
+            if (gap.lane, gap.boot) == (lane, boot)
+            for seq in range(gap.from_seq, (10_000 if gap.to_seq is None else gap.to_seq) + 1)
+        }
+
+
 class Bench:
     """One outbox, what it said, and a live lane and a link that do what the test says."""
 
-    def __init__(self, path: Path, clock: SystemClock | None = None, *, backlog_rate_max: float = 0.0) -> None:
-        loop = asyncio.get_running_loop()
+    def __init__(
+        self,
+        path: Path,
+        clock: SystemClock | None = None,
+        *,
+        boot: str = "b",
+        max_bytes: int = ROOMY_BYTES,
+        backlog_rate_max: float = 0.0,
+    ) -> None:
         self.clock = clock or SystemClock()
         self.random = Random(1)  # zstd must not shrink it away
-        self.changed = 0
-        self.committed = 0
-        self.trouble: list[str | None] = []
-        self.numberings = {lane.name: wire.Numbering("r", "b", lane) for lane in (ODOM, SCAN, GAP)}
-        self.writer = Writer(path, loop)
+        self.heard = heard = Heard()
+        self.numberings = {lane.name: wire.Numbering("r", boot, lane) for lane in LANES.values()}
         self.outbox = Outbox(
-            self.writer,
+            path,
+            boot,
+            Limits(max_bytes, INTERVAL_S, backlog_rate_max),
             Packer("r", lambda lane, is_event: f"events/{lane}" if is_event else f"backlog/{lane}"),
             lambda record: self.numberings[record.lane.name].standalone(record),
             self.clock,
-            OutboxNews(self._changed, self._committed, self.trouble.append),
-            commit_interval_s=INTERVAL_S,
-            backlog_rate_max=backlog_rate_max,
+            OutboxNews(
+                self._changed,
+                self._committed,
+                heard.trouble.append,
+                lambda moved, _: heard.set_aside.append(moved),
+                lambda cause, count: heard.given_up.append((cause, count)),
+                self._tell,
+            ),
         )
+        self.take = self.outbox.drain.take
+        self.writer = self.outbox._writer
 
     def _changed(self) -> None:
-        self.changed += 1
+        self.heard.changed += 1
 
     def _committed(self) -> None:
-        self.committed += 1
+        self.heard.committed += 1
+
+    def _tell(self, gap: Gap) -> Record:
+        self.heard.gaps.append(gap)
+        return self._put(GAP, wire.gap(gap))
+
+    def _put(self, lane: Lane, data: bytes) -> Record:
+        record = self.numberings[lane.name].number(data, stamp_us=1, recv_us=2, now_ns=self.clock.now_ns())
+        self.outbox.put(record)
+        return record
+
+    async def open(self) -> None:
+        """Open it for all lanes."""
+        await self.outbox.open(LANES)
 
     def put(self, lane: Lane = ODOM, count: int = 1, *, size: int = 10) -> list[Record]:
         """Number new records and hand them over."""
-        records = []
-        for _ in range(count):
-            data = wire.encode(self.random.randbytes(size).hex())
-            record = self.numberings[lane.name].number(data, stamp_us=1, recv_us=2, now_ns=self.clock.now_ns())
-            records.append(record)
-            self.outbox.put(record)
-        return records
+        return [self._put(lane, wire.encode(self.random.randbytes(size).hex())) for _ in range(count)]
 
     def ack(self, records: list[Record]) -> None:
         """The broker has them, by the live lane."""
@@ -84,19 +128,35 @@ class Bench:
         self.outbox.returned(records)
         return records
 
-    async def backlog_of(self, count: int, *, ack: bool = True, patience_s: float = PATIENCE_S) -> list[Parcel]:
-        """Take (and acknowledge) backlog until `count` records came."""
+    async def backlog_of(
+        self, count: int, *, ack: bool = True, topic: str = "", patience_s: float = PATIENCE_S
+    ) -> list[Parcel]:
+        """Take (and acknowledge) backlog until `count` records (of a topic) came; return those parcels."""
         parcels: list[Parcel] = []
 
         def taken() -> bool:
-            while (parcel := self.outbox.take()) is not None:
-                parcels.append(parcel)
+            while (parcel := self.take()) is not None:
+                if topic in parcel.topic:
+                    parcels.append(parcel)
                 if ack:
                     self.outbox.acked(parcel)
             return sum(parcel.count for parcel in parcels) >= count
 
         await until(taken, patience_s)
         return parcels
+
+    async def told(self, *causes: GapCause) -> None:
+        """Wait until gaps of these causes were told."""
+        await until(lambda: {gap.cause for gap in self.heard.gaps} >= set(causes))
+
+    async def abandon(self) -> None:
+        """The process is killed: nothing is flushed, nothing is closed in order; only the thread is ended."""
+        self.outbox._closing = True
+        self.outbox._timers.close()
+        self.outbox.drain.stop()
+        self.outbox.drain._timers.close()
+        self.outbox._numbers._map = None
+        await self.writer.close()
 
 
 async def until(true: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
@@ -112,24 +172,27 @@ def play(
     story: Callable[[Bench], Awaitable[None]],
     clock: SystemClock | None = None,
     *,
+    boot: str = "b",
+    max_bytes: int = ROOMY_BYTES,
     backlog_rate_max: float = 0.0,
+    killed: bool = False,
 ) -> None:
-    """Open an outbox, play the story, close it."""
+    """Open an outbox, play the story, close it (or kill it)."""
 
     async def main() -> None:
-        bench = Bench(path, clock, backlog_rate_max=backlog_rate_max)
-        await bench.outbox.open()
+        bench = Bench(path, clock, boot=boot, max_bytes=max_bytes, backlog_rate_max=backlog_rate_max)
+        await bench.open()
         try:
             await story(bench)
         finally:
-            await bench.outbox.close()
+            await (bench.abandon() if killed else bench.outbox.close())
 
     asyncio.run(main())
 
 
 def on_disk(path: Path) -> dict[str, int]:
     """Return lane -> records of a closed file."""
-    database = Database(path)
+    database = Database(path, ROOMY_BYTES)
     records = database.totals().records
     database.close()
     return records
@@ -145,6 +208,6 @@ async def run_sql(bench: Bench, *statements: str) -> None:
 
     def run(database: Database) -> None:
         for statement in statements:
-            database._connection.execute(statement).close()
+            database._sql.execute(statement)
 
     await bench.writer.call(run)

@@ -12,6 +12,7 @@ from edgetwin import wire
 from edgetwin.records import Parcel
 from edgetwin.store.backlog import PARCEL_BYTES_MAX, PARCEL_RECORDS_MAX, Packer
 from edgetwin.store.block import Block, pack
+from tests.store.blocks import CLASSES
 
 _PACKER = Packer("r", lambda lane, is_event: f"events/{lane}" if is_event else f"backlog/{lane}")
 
@@ -19,7 +20,7 @@ _PACKER = Packer("r", lambda lane, is_event: f"events/{lane}" if is_event else f
 def _block(row: int, lane: str, first_seq: int, count: int, *, size: int = 0) -> Block:
     seqs = range(first_seq, first_seq + count)
     records = [wire.encode({"v": 1, "channel": lane, "seq": seq, "data": "x" * size}) for seq in seqs]
-    return pack(row, lane, event=lane == "gap", seqs=seqs, records=records)
+    return pack(Block(row, lane, "b", CLASSES[lane], lane == "gap", 0, 0, 0, b""), records, seqs)
 
 
 def _seqs(parcel: Parcel) -> list[int]:
@@ -104,7 +105,7 @@ def test_damaged_rows_are_named_and_do_not_stop_the_others() -> None:
     blocks = [_block(row, "odom", row * 10, 10) for row in range(1, 6)]
     blocks[1] = replace(blocks[1], body=b"garbage")
     blocks[2] = replace(blocks[2], count=11)
-    blocks[3] = replace(blocks[3], codec=wire.IDENTITY, body=b"\n" * 9)
+    blocks[3] = replace(blocks[3], body=wire.seal(b"\n" * 9))
 
     chunk = _PACKER.pack(blocks, {4: frozenset({40})}, 10**6)
 

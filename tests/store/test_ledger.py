@@ -21,7 +21,7 @@ _LATE_NS = 10**9
 
 
 def _records(lane: Lane, count: int, *, size: int = 10, born_ns: int = 0, first_seq: int = 0) -> list[Record]:
-    return [Record(lane, first_seq + index, 0, 0, bytes(size), born_ns + index) for index in range(count)]
+    return [Record(lane, first_seq + index, 0, 0, b"", size, born_ns + index) for index in range(count)]
 
 
 def _put(ledger: Ledger, records: Iterable[Record]) -> None:
@@ -39,7 +39,7 @@ def _written(ledger: Ledger, records: list[Record]) -> list[Draft]:
 
 def test_what_is_acknowledged_in_time_is_never_written() -> None:
     """The link is up: the disk sees nothing."""
-    ledger, records = Ledger(1), _records(_ODOM, 10)
+    ledger, records = Ledger(), _records(_ODOM, 10)
     _put(ledger, records)
     assert ledger.acked(records) == []
 
@@ -49,7 +49,8 @@ def test_what_is_acknowledged_in_time_is_never_written() -> None:
 
 def test_only_what_is_old_enough_is_cut_and_urgent_records_always_are() -> None:
     """Oldest first, one row per lane."""
-    ledger = Ledger(5)
+    ledger = Ledger()
+    ledger.continue_rows(5)
     old, young, gaps = _records(_ODOM, 3), _records(_ODOM, 2, born_ns=100, first_seq=3), _records(_GAP, 1, born_ns=200)
     _put(ledger, [*old, *young, *gaps])
 
@@ -62,7 +63,7 @@ def test_only_what_is_old_enough_is_cut_and_urgent_records_always_are() -> None:
 
 def test_a_row_is_forgotten_with_its_last_acknowledgement() -> None:
     """Not before."""
-    ledger, records = Ledger(1), _records(_ODOM, 3)
+    ledger, records = Ledger(), _records(_ODOM, 3)
     _written(ledger, records)
 
     assert ledger.open_records == 3
@@ -73,7 +74,7 @@ def test_a_row_is_forgotten_with_its_last_acknowledgement() -> None:
 
 def test_what_was_acknowledged_while_it_was_written_is_forgotten_at_the_commit() -> None:
     """The PUBACK overtook the disk."""
-    ledger, records = Ledger(1), _records(_ODOM, 3)
+    ledger, records = Ledger(), _records(_ODOM, 3)
     _put(ledger, records)
     ledger.cut(_LATE_NS)
     assert ledger.acked(records) == []
@@ -83,7 +84,7 @@ def test_what_was_acknowledged_while_it_was_written_is_forgotten_at_the_commit()
 
 def test_a_row_of_which_some_returned_is_backlog_without_the_acknowledged_ones() -> None:
     """The backlog does not repeat them."""
-    ledger, records = Ledger(1), _records(_ODOM, 3)
+    ledger, records = Ledger(), _records(_ODOM, 3)
     _written(ledger, records)
     ledger.acked(records[:1])
     assert ledger.returned(records[1:2]) == []
@@ -98,7 +99,7 @@ def test_a_row_of_which_some_returned_is_backlog_without_the_acknowledged_ones()
 
 def test_what_returned_while_young_is_written_and_is_backlog_at_once() -> None:
     """The link went down before the commit."""
-    ledger, records = Ledger(1), _records(_ODOM, 2)
+    ledger, records = Ledger(), _records(_ODOM, 2)
     _put(ledger, records)
     ledger.returned(records[:1])
     ledger.acked(records[1:])
@@ -110,7 +111,7 @@ def test_what_returned_while_young_is_written_and_is_backlog_at_once() -> None:
 
 def test_an_acknowledgement_after_the_return_changes_nothing() -> None:
     """It is backlog; a repeat is allowed, a loss is not."""
-    ledger, records = Ledger(1), _records(_ODOM, 1)
+    ledger, records = Ledger(), _records(_ODOM, 1)
     _written(ledger, records)
     ledger.returned(records)
 
@@ -121,7 +122,7 @@ def test_an_acknowledgement_after_the_return_changes_nothing() -> None:
 
 def test_a_failed_write_is_cut_again_in_order() -> None:
     """With what came in the meantime behind it; numbers of rows are not used twice."""
-    ledger, first = Ledger(1), [*_records(_ODOM, 2), *_records(_SCAN, 2), *_records(_GAP, 1)]
+    ledger, first = Ledger(), [*_records(_ODOM, 2), *_records(_SCAN, 2), *_records(_GAP, 1)]
     _put(ledger, first)
     ledger.cut(_LATE_NS)
     later = _records(_ODOM, 2, born_ns=50, first_seq=2)
@@ -141,7 +142,7 @@ def test_a_failed_write_is_cut_again_in_order() -> None:
 
 def test_a_block_has_a_bound() -> None:
     """A larger record is a row of its own."""
-    ledger = Ledger(1)
+    ledger = Ledger()
     sizes = [BLOCK_BYTES_MAX // 2, BLOCK_BYTES_MAX // 2, 1, BLOCK_BYTES_MAX * 2, 1]
     for seq, size in enumerate(sizes):
         _put(ledger, _records(_ODOM, 1, size=size, first_seq=seq))
@@ -155,7 +156,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now_ns = 0
-        self.ledger = Ledger(1)
+        self.ledger = Ledger()
         self.records: list[Record] = []
         self.seqs: dict[str, int] = {}
         self.acked: set[tuple[str, int]] = set()
@@ -170,7 +171,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.now_ns += 1
         seq = self.seqs.get(lane.name, 0)
         self.seqs[lane.name] = seq + 1
-        record = Record(lane, seq, 0, 0, bytes(size), self.now_ns)
+        record = Record(lane, seq, 0, 0, b"", size, self.now_ns)
         self.records.append(record)
         self.ledger.put(record)
 

@@ -9,25 +9,33 @@ from pathlib import Path
 
 import pytest
 
-from edgetwin.errors import StoreError
+from edgetwin.errors import StoreDamagedError, StoreError
 from edgetwin.store import writer as writer_module
-from edgetwin.store.block import pack
 from edgetwin.store.database import Database
 from edgetwin.store.writer import Writer
+from tests.store.blocks import ROOMY_BYTES, block, kept
 
 _PATIENCE_S = 5.0
+_moved: list[Path] = []
 
 
 def _play(path: Path, story: Callable[[Writer], Awaitable[None]]) -> None:
     async def main() -> None:
         async with asyncio.timeout(_PATIENCE_S):
-            await story(Writer(path, asyncio.get_running_loop()))
+            await story(Writer(path, ROOMY_BYTES, asyncio.get_running_loop(), lambda moved, _: _moved.append(moved)))
 
     asyncio.run(main())
 
 
-def _append(row: int) -> Callable[[Database], None]:
-    return lambda database: database.append([pack(row, "odom", event=False, seqs=[row], records=[b"{}"])])
+def _append(row: int) -> Callable[[Database], int]:
+    return lambda database: database.append([block(row, "odom", row, 1)])
+
+
+def _fail(what: str) -> Callable[[Database], None]:
+    def run(_: Database) -> None:
+        raise StoreError(what)
+
+    return run
 
 
 def test_calls_run_in_order_on_one_other_thread(tmp_path: Path) -> None:
@@ -57,8 +65,8 @@ def test_an_error_belongs_to_its_caller_and_the_thread_goes_on(tmp_path: Path) -
 
     async def story(writer: Writer) -> None:
         await writer.call(_append(1))
-        with pytest.raises(StoreError):
-            await writer.call(_append(1))
+        with pytest.raises(StoreError, match="as I said"):
+            await writer.call(_fail("as I said"))
         with pytest.raises(ZeroDivisionError):
             await writer.call(lambda _: 1 // 0)
         assert (await writer.call(lambda database: database.totals())).next_row == 2
@@ -82,18 +90,17 @@ def test_a_file_that_cannot_be_opened_is_tried_again_at_each_call(tmp_path: Path
     _play(path, story)
 
 
-def test_reopen_opens_anew_and_keeps_what_was_committed(tmp_path: Path) -> None:
-    """Another handle, the same rows."""
+def test_after_a_failure_the_file_is_opened_anew_and_keeps_what_was_committed(tmp_path: Path) -> None:
+    """A failed fsync is never answered truthfully a second time: another handle, the same rows."""
 
     async def story(writer: Writer) -> None:
         await writer.call(_append(1))
-        before = await writer.call(id)
-        kept = await writer.call(lambda database: database)
-        writer.reopen()
-        assert await writer.call(id) != before
+        before = await writer.call(lambda database: database)
+        with pytest.raises(StoreError):
+            await writer.call(_fail("no"))
+        assert await writer.call(lambda database: database) is not before
         assert (await writer.call(lambda database: database.totals())).records == {"odom": 1}
         await writer.close()
-        del kept
 
     _play(tmp_path / "outbox.db", story)
 
@@ -109,7 +116,7 @@ def test_close_finishes_what_was_asked(tmp_path: Path) -> None:
 
     _play(path, story)
     assert not path.with_name("outbox.db-wal").exists()
-    database = Database(path)
+    database = Database(path, ROOMY_BYTES)
     assert database.totals().next_row == 51
     database.close()
 
@@ -142,5 +149,39 @@ def test_a_caller_that_gave_up_is_not_answered(tmp_path: Path) -> None:
         await first
         assert (await writer.call(lambda database: database.totals())).next_row == 2
         await writer.close()
+
+    _play(tmp_path / "outbox.db", story)
+
+
+def test_a_file_found_broken_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> None:
+    """While it is in use: the call fails, the next one finds an empty file."""
+    path = tmp_path / "outbox.db"
+    _moved.clear()
+
+    def broken(_: Database) -> None:
+        what = "malformed"
+        raise StoreDamagedError(what)
+
+    async def story(writer: Writer) -> None:
+        await writer.call(_append(1))
+        with pytest.raises(StoreDamagedError):
+            await writer.call(broken)
+        assert await writer.call(kept) == {}
+        await writer.close()
+
+    _play(path, story)
+    assert _moved == [tmp_path / "outbox.db.broken-1"]
+    aside = Database(_moved[0], ROOMY_BYTES)
+    assert kept(aside) == {"odom": [1]}
+    aside.close()
+
+
+def test_a_closed_writer_refuses(tmp_path: Path) -> None:
+    """With a StoreError, not with silence."""
+
+    async def story(writer: Writer) -> None:
+        await writer.close()
+        with pytest.raises(StoreError, match="closed"):
+            await writer.call(_append(1))
 
     _play(tmp_path / "outbox.db", story)

@@ -23,7 +23,7 @@ def _pack(records: list[Record]) -> Parcel:
 
 
 def _record(lane: Lane, seq: int, size: int = 100) -> Record:
-    return Record(lane, seq, 0, 0, bytes(size), 0)
+    return Record(lane, seq, 0, 0, bytes(size), size, 0)
 
 
 def _filled(lanes: list[Lane], *, gather: bool = False, size: int = 100) -> LiveLane:

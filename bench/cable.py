@@ -1,0 +1,34 @@
+"""Bench: the cable between a robot and the broker, a process of its own. `python -m bench.cable PORT`.
+
+In: SIGUSR1 cuts it, SIGUSR2 mends it, SIGTERM ends     Out: the port it listens on, as a line.
+
+A cut resets what is open and refuses what comes: everybody notices at once, nobody has to wait for a keepalive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+import uvloop
+
+from edgetwin.sim.faulty_link import Fault, FaultyLink
+
+READY = "cable at "
+CUT, MEND = signal.SIGUSR1, signal.SIGUSR2
+
+
+async def main(upstream_port: int) -> None:
+    """Carry bytes until SIGTERM."""
+    loop, orders = asyncio.get_running_loop(), asyncio.Queue[Fault | None]()
+    for number, order in ((CUT, Fault.REFUSE), (MEND, Fault.PASS), (signal.SIGTERM, None)):
+        loop.add_signal_handler(number, orders.put_nowait, order)
+    async with FaultyLink(upstream_port) as link:
+        print(f"{READY}{link.port}", flush=True)
+        while (order := await orders.get()) is not None:
+            await link.set(order)
+
+
+if __name__ == "__main__":
+    uvloop.run(main(int(sys.argv[1])))
