@@ -127,7 +127,9 @@ class Daemon:
 
     def _open_ros(self) -> None:
         tick_s = _COALESCED_TICK_S if self._settings.mqtt.coalesce_s > _COALESCED_TICK_S else BUSY_TICK_S
-        self._graph = Graph(self._settings.ros.node_name, self._clock, self._forwarding.pump, self._ros_problem, tick_s)
+        self._graph = Graph(
+            self._settings.ros.node_name, self._clock, self._forwarding.pump, self._ros_problem, self._ros_lost, tick_s
+        )
         for name, pipeline in self._pipelines.items():
             channel = pipeline.channel
             self._graph.follow(
@@ -229,6 +231,13 @@ class Daemon:
         else:
             self._problems[channel] = problem
             _log.error("Channel %s: %s.", channel, problem, extra={"EVENT": "ros.problem", "CHANNEL": channel})
+
+    def _ros_lost(self, channel: str, lost: int) -> None:
+        _log.error(
+            "Channel %s: ROS lost %d messages before they reached edgetwin; "
+            "use a reliable publisher with a deeper history, or raise queue_depth.", channel, lost,
+            extra={"EVENT": "ros.lost", "CHANNEL": channel, "LOST": lost},
+        )  # fmt: skip
 
     def _callback_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A callback raised what nobody expected: stop in order, then fail. No "log and continue"."""

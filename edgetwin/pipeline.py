@@ -119,7 +119,7 @@ def faults(name: str, channel: Channel) -> list[Fault]:
     try:
         cls = message_class(channel.type)
     except RosTypeError as error:
-        return [Fault(f"{where}.type", f"{error.type_name} {error.what}", error.cure)]
+        return [Fault(f"{where}.type", f"{error.type_name}: {error.what}", error.cure)]
     found: list[Fault] = []
     try:
         cdr.dict_decoder(cls, channel.fields)

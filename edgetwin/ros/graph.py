@@ -17,13 +17,14 @@ from edgetwin.clock import Clock
 from edgetwin.errors import RosUnavailableError
 from edgetwin.ros.context import close_node, open_node
 from edgetwin.ros.topic import Sink, Topic
-from edgetwin.ros.wakeup import BUSY_TICK_S, open_wakeup
+from edgetwin.ros.wakeup import open_wakeup
 
 _WAITING_POLL_S = 0.2
 _MATCHED_POLL_S = 1.0
 _TAKE_MAX = 2000  # messages per topic and turn: the loop must come round
 
 OnProblem = Callable[[str, str | None], None]
+OnLost = Callable[[str, int], None]
 
 
 class Consumer(Protocol):
@@ -46,7 +47,7 @@ class Graph:
     """One lean node and the topics it follows."""
 
     def __init__(
-        self, node_name: str, clock: Clock, consumer: Consumer, on_problem: OnProblem, tick_s: float = BUSY_TICK_S
+        self, node_name: str, clock: Clock, consumer: Consumer, on_problem: OnProblem, on_lost: OnLost, tick_s: float
     ) -> None:
         """Join the ROS graph.
 
@@ -56,6 +57,7 @@ class Graph:
             consumer: Told of each turn.
             on_problem: Called with (channel, words) when something keeps a channel from its messages, and
                 with (channel, None) when it is over. Once per change.
+            on_lost: Called with (channel, messages so far) when DDS lost messages on the way to us.
             tick_s: How long frequent messages are collected.
 
         Raises:
@@ -64,7 +66,9 @@ class Graph:
         self._clock = clock
         self._consumer = consumer
         self._on_problem = on_problem
+        self._on_lost = on_lost
         self._problems: dict[str, str] = {}
+        self._lost_reported: dict[str, int] = {}
         self.topics: dict[str, Topic] = {}
         self.node = open_node(node_name)
         try:
@@ -91,6 +95,7 @@ class Graph:
             waiting = False
             for channel, topic in self.topics.items():
                 self._report(channel, topic.follow_publishers())
+                self._report_lost(channel, topic.lost)
                 waiting |= topic.unsettled
             await asyncio.sleep(_WAITING_POLL_S if waiting else _MATCHED_POLL_S)
 
@@ -111,6 +116,12 @@ class Graph:
         self._wakeup.close()
         with suppress(RuntimeError):  # the context may already be gone
             close_node(self.node)
+
+    def _report_lost(self, channel: str, lost: int) -> None:
+        """Tell of messages that never reached us when it begins, and each time their number has grown tenfold."""
+        if lost > 10 * self._lost_reported.get(channel, 0):
+            self._lost_reported[channel] = lost
+            self._on_lost(channel, lost)
 
     def _report(self, channel: str, problem: str | None) -> None:
         if self._problems.get(channel) == problem:

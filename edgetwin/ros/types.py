@@ -5,6 +5,7 @@ In: "nav_msgs/msg/Odometry"     Out: the class, or an error that names the packa
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
 from typing import Any
@@ -38,5 +39,7 @@ def message_class(type_name: str) -> Any:
         raise RosTypeError(type_name, f"the package {package} does not load ({error})", cure) from error
     found = getattr(module, name, None)
     if not hasattr(found, "_TYPE_SUPPORT"):
-        raise RosTypeError(type_name, f"the package {package} has no message {name}", "correct the name")
+        near = difflib.get_close_matches(name, dir(module), n=1)
+        cure = f"write {package}/msg/{near[0]} if that was meant" if near else "correct the name"
+        raise RosTypeError(type_name, f"the package {package} has no message {name}", cure)
     return found

@@ -73,7 +73,7 @@ class Witness:
         client.on_message = self._on_message
         client.on_subscribe = lambda *_: self._subscribed.set()
         client.reconnect_delay_set(0.05, 0.2)  # type: ignore[arg-type]  # floats work
-        session = Properties(PacketTypes.CONNECT)
+        session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         session.SessionExpiryInterval = 600
         client.connect("127.0.0.1", self.port, keepalive=60, clean_start=False, properties=session)
         client.loop_start()

@@ -75,7 +75,7 @@ def test_every_publish_is_acknowledged_once_in_order_and_arrives_in_order(broker
     async def publish() -> list[tuple[int, int]]:
         acks: list[tuple[int, int]] = []
         session = await session_to(broker.port, acks)
-        sent = []
+        sent: list[int] = []
         for index in range(2000):
             while len(sent) - len(acks) >= session.window:  # noqa: ASYNC110
                 await asyncio.sleep(0)
