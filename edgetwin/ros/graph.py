@@ -21,7 +21,7 @@ from edgetwin.ros.wakeup import open_wakeup
 
 _WAITING_POLL_S = 0.2
 _MATCHED_POLL_S = 1.0
-_TAKE_MAX = 2000  # messages per topic and turn: the loop must come round
+_TAKE_MAX = 5000  # messages per topic and turn: as deep as a queue can be
 
 OnProblem = Callable[[str, str | None], None]
 OnLost = Callable[[str, int], None]
@@ -94,7 +94,7 @@ class Graph:
         while True:
             waiting = False
             for channel, topic in self.topics.items():
-                self._report(channel, topic.follow_publishers())
+                self._report(channel, topic.follow_publishers(self._clock.now_ns()))
                 self._report_lost(channel, topic.lost)
                 waiting |= topic.unsettled
             await asyncio.sleep(_WAITING_POLL_S if waiting else _MATCHED_POLL_S)

@@ -50,8 +50,8 @@ class Topic:
         """Whether the graph should be looked at again soon."""
         return self.publishers == 0 or self._next is not None
 
-    def follow_publishers(self) -> str | None:
-        """Adapt to the publishers that are there; return what is wrong, or None.
+    def follow_publishers(self, now_ns: int) -> str | None:
+        """Adapt to the publishers that are there at monotonic `now_ns`; return what is wrong, or None.
 
         No publisher is not wrong: robots start in any order.
         """
@@ -62,12 +62,12 @@ class Topic:
         ours = [endpoint for endpoint in endpoints if endpoint.topic_type == self._type_name]
         self.publishers = len(ours)
         if ours:
-            self._ask(best_request([offer_of(endpoint) for endpoint in ours]))
+            self._ask(best_request([offer_of(endpoint) for endpoint in ours]), now_ns)
             self._forget_departed({bytes(endpoint.endpoint_gid[:16]) for endpoint in ours})
         if self._next is not None:
             self._overlap_polls -= 1
             if self._overlap_polls <= 0:
-                self._switch()
+                self._switch(now_ns)
         others = sorted({endpoint.topic_type for endpoint in endpoints} - {self._type_name, _UNKNOWN_TYPE})
         if others and not ours:
             return f"{self._topic} is published as {', '.join(others)}, not as {self._type_name}; correct the type"
@@ -97,7 +97,7 @@ class Topic:
                 self._node.destroy_subscription(subscription)
         self._subscription = self._next = None
 
-    def _ask(self, request: Offer) -> None:
+    def _ask(self, request: Offer, now_ns: int) -> None:
         if request == self._request:
             return
         self._request = request
@@ -109,13 +109,13 @@ class Topic:
             self._subscription = subscription
             return
         if self._next is not None:
-            self._switch()
+            self._switch(now_ns)
         self._next = subscription
         self._overlap_polls = _OVERLAP_POLLS
 
-    def _switch(self) -> None:
+    def _switch(self, now_ns: int) -> None:
         """Go over to the new subscription: its queue holds all that came since it matched; repeats are dropped."""
-        self.take(0, self._depth)
+        self.take(now_ns, self._depth)
         old, self._subscription, self._next = self._subscription, self._next, None
         self._wakeup.remove(old)
         self._node.destroy_subscription(old)

@@ -41,7 +41,7 @@ class Deadband(Section):
     )
     field: FieldPath | None = Field(
         default=None,
-        description="Path of the field that `value` looks at; absent, the message itself must be a single number.",
+        description="Path of the field that `value` looks at; absent, at every number that leaves.",
         examples=["voltage"],
     )
 
@@ -79,7 +79,7 @@ class Channel(Section):
     channel_class: ChannelClass = Field(
         alias="class",
         strict=False,
-        description="critical: paced; slow: paced, shed first from a full disk; event: every message leaves at once.",
+        description="critical: paced, thinned first on a full disk; slow: paced, kept longer; event: all, at once.",
         examples=["critical"],
     )
     rate_hz_max: float = Field(

@@ -29,6 +29,8 @@ _READ_BLOCKS = 64
 _READY_PARCELS_LOW = 8
 _RETRY_S = 1.0
 _REFUSED_RETRY_S = 5.0
+_REFUSED_RETRY_GROWTH = 6.0  # 5 s, 30 s, 3 min: an ACL being mended has a chance before the third strike
+_REFUSED_RETRY_MAX_S = 300.0
 _LAST_ROW = 2**62
 
 
@@ -134,16 +136,19 @@ class Drain:
             self.payload_bytes_max = max(1, self.payload_bytes_max // 2)
         elif reason_code == TOO_LARGE:
             self._bury(parcel.rows, GapCause.OVERSIZE, reason_code)
-        elif reason_code in PERMANENT:
+        else:
             for row in parcel.rows:
                 self._strikes[row] = self._strikes.get(row, 0) + 1
-            out = [row for row in parcel.rows if self._strikes[row] >= STRIKES_MAX]
-            self._bury(out, GapCause.DEAD_LETTER, reason_code)
-        self._later("again", _REFUSED_RETRY_S, self._look_again)
+            if reason_code in PERMANENT:
+                out = [row for row in parcel.rows if self._strikes[row] >= STRIKES_MAX]
+                self._bury(out, GapCause.DEAD_LETTER, reason_code)
+        self.refused_live()
 
     def refused_live(self) -> None:
-        """Records of the live lane were refused: they are, or soon will be, rows; offer them later."""
-        self._later("again", _REFUSED_RETRY_S, self._look_again)
+        """Records were refused: they are, or soon will be, rows; offer them again, ever more patiently."""
+        rounds = max(self._strikes.values(), default=1) - 1
+        delay_s = min(_REFUSED_RETRY_MAX_S, _REFUSED_RETRY_S * _REFUSED_RETRY_GROWTH**rounds)
+        self._later("again", delay_s, self._look_again)
 
     def _bury(self, rows: Sequence[int], cause: GapCause, reason_code: int) -> None:
         if rows:

@@ -231,7 +231,10 @@ class Outbox:
         self._commit()
         if self._troubled:
             self._ledger.prune()
-            self.gaps.give_up(self._boot, self._ledger.shed_oldest(self._ledger.young - MEMORY_RECORDS_MAX))
+            shed = self._ledger.shed_oldest(self._ledger.young - MEMORY_RECORDS_MAX)
+            self.gaps.give_up(self._boot, shed)
+            if shed:
+                self._news.committed()  # the live lane may let go of them
         self._numbers.note_unaccounted(self._ledger.unaccounted())
         if self._ledger.young:
             self._timers.later("tick", self._half_interval_s, self._tick)

@@ -25,7 +25,7 @@ from edgetwin.uplink.pump import Pump
 from edgetwin.uplink.session import Session
 
 _STABLE_S = 30.0
-_WATCH_S = 0.5
+_WATCH_S = 1.0
 _FAREWELL_TIMEOUT_S = 0.8
 _BROKER_REASON = 0x80  # below are paho's own codes
 _CURES = {

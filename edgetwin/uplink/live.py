@@ -92,7 +92,7 @@ class LiveLane:
         return self._pack(records)
 
     def release_overflow(self) -> list[Record]:
-        """Let go of the oldest records that are on disk, where a lane holds too much; return them."""
+        """Let go of the oldest records that are on disk or given up, where a lane holds too much; return them."""
         released: list[Record] = []
         for queue in self._queues.values():
             if queue.size > LANE_BYTES_MAX:
@@ -100,7 +100,7 @@ class LiveLane:
         return released
 
     def release_written(self) -> list[Record]:
-        """Let go of all records that are on disk (the link is down); return them."""
+        """Let go of all records that are on disk or given up (the link is down); return them."""
         return [record for queue in self._queues.values() for record in self._drop_written(queue, -1)]
 
     def _make_ready(self, queue: _Queue) -> None:
@@ -120,8 +120,11 @@ class LiveLane:
         return taken
 
     def _drop_written(self, queue: _Queue, down_to_bytes: int) -> Iterable[Record]:
-        while queue.records and queue.records[0].row and queue.size > down_to_bytes:
-            record = queue.records.popleft()
+        while queue.records and queue.size > down_to_bytes:
+            record = queue.records[0]
+            if not record.row and record.fate is not Fate.RETURNED:
+                break  # nobody else has it yet
+            queue.records.popleft()
             queue.size -= record.size
             self.waiting -= 1
             yield record

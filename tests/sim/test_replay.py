@@ -134,7 +134,7 @@ class Listener:
 def node() -> Iterator[Any]:
     """A node of our own domain, seen from this machine only; children inherit both."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROS_DOMAIN_ID", "73")
+        patch.setenv("ROS_DOMAIN_ID", os.environ.get("ROS_DOMAIN_ID", "73"))
         patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         patch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
         made = open_node("replay_listener")
