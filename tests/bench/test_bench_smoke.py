@@ -13,16 +13,19 @@ from typing import Any
 import orjson
 import pytest
 
+from bench.arrivals import Arrival, reordered
 from bench.report import Row, Section, medians, percentile, ratios, text
+from bench.sent import SentLog, read_sent
 from edgetwin.sim.broker import find_mosquitto
 
 pytest.importorskip("rclpy")
 if find_mosquitto() is None:
     pytest.skip("needs mosquitto", allow_module_level=True)
 
-_SECTIONS = ["reference", "start", "outage", "micro", "outbox"]
+_HALVES = (("reference", "start", "outage", "micro"), ("store", "backlog", "outbox"))
+_SECTIONS = {name for half in _HALVES for name in half}
 _REPOSITORY = Path(__file__).parents[2]
-_QUICK_MAX_S = 170
+_SHORT_MAX_S = 170
 
 
 def _bench(scratch: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -38,47 +41,58 @@ def _bench(scratch: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def _alive(scratch: Path) -> list[str]:
-    """Return the command lines of processes that work in `scratch`."""
+    """Return the command lines of processes that were started with `scratch` as their place for files."""
     found = []
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:  # it ended meanwhile
+            environ, command = ((process / name).read_bytes() for name in ("environ", "cmdline"))
+        except OSError:  # it ended meanwhile, or is not ours
             continue
-        if str(scratch) in command:
-            found.append(command)
+        if f"TMPDIR={scratch}".encode() in environ.split(b"\0"):
+            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
     return found
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, Path]:
-    """One quick run: its JSON, what it printed, and where it worked."""
+def short(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, Path]:
+    """All sections, as short as can be, in two runs side by side: sections, what they printed, where they worked."""
     scratch = tmp_path_factory.mktemp("bench")
-    report = scratch / "report.json"
-    process = _bench(scratch, "--quick", "--json", str(report))
+    processes = [
+        _bench(
+            scratch, "--smoke", "--json", str(scratch / f"{number}.json"), "--markdown", str(scratch / f"{number}.md"),
+            *(argument for name in names for argument in ("--section", name)),
+        )
+        for number, names in enumerate(_HALVES)
+    ]  # fmt: skip
+    printed = ""
     try:
-        printed, complaints = process.communicate(timeout=_QUICK_MAX_S)
+        for process in processes:
+            said, complaints = process.communicate(timeout=_SHORT_MAX_S)
+            assert process.returncode == 0, complaints
+            printed += said
     finally:
-        process.kill()
-    assert process.returncode == 0, complaints
-    return orjson.loads(report.read_bytes()), printed, scratch
+        for process in processes:
+            process.terminate()  # it cleans up behind itself
+            process.communicate(timeout=_SHORT_MAX_S)
+    reports = [orjson.loads((scratch / f"{number}.json").read_bytes()) for number in range(len(_HALVES))]
+    return {section["name"]: section for report in reports for section in report["sections"]}, printed, scratch
 
 
 @pytest.mark.timeout(180)
-def test_a_quick_run_reports_every_section(quick: tuple[dict[str, Any], str, Path]) -> None:
+def test_a_short_run_reports_every_section(short: tuple[dict[str, Any], str, Path]) -> None:
     """The JSON holds all sections, each with rows, and the table shows the same ones."""
-    report, printed, _ = quick
+    sections, printed, _ = short
 
-    assert [section["name"] for section in report["sections"]] == _SECTIONS
-    assert all(section["rows"] for section in report["sections"])
-    assert all(section["title"] in printed for section in report["sections"])
+    assert set(sections) == _SECTIONS
+    assert all(section["rows"] for section in sections.values())
+    assert all(section["title"] in printed for section in sections.values())
 
 
 @pytest.mark.timeout(180)
-def test_the_reference_section_compares_edgetwin_with_the_tutorial(quick: tuple[dict[str, Any], str, Path]) -> None:
+def test_the_reference_section_compares_edgetwin_with_the_tutorial(short: tuple[dict[str, Any], str, Path]) -> None:
     """Each peer has a CPU figure above zero, and the ratio has its goal beside it."""
-    report, _, _ = quick
-    rows = {row["figure"]: row for row in report["sections"][0]["rows"]}
+    sections, _, _ = short
+    rows = {row["figure"]: row for row in sections["reference"]["rows"]}
 
     assert all(value > 0 for value in rows["CPU per message"]["values"].values())
     assert set(rows["CPU per message"]["values"]) == {"tutorial", "edgetwin", "edgetwin 0.1 s"}
@@ -86,17 +100,40 @@ def test_the_reference_section_compares_edgetwin_with_the_tutorial(quick: tuple[
 
 
 @pytest.mark.timeout(180)
-def test_a_quick_run_leaves_nothing_behind(quick: tuple[dict[str, Any], str, Path]) -> None:
-    """No process and no file of the run survives it, but for the report that was asked for."""
-    _, _, scratch = quick
+def test_no_way_of_forwarding_loses_its_figures(short: tuple[dict[str, Any], str, Path]) -> None:
+    """The store section measures all three ways; the backlog section drains all of its backlog."""
+    sections, _, _ = short
+    store = {row["figure"]: row["values"] for row in sections["store"]["rows"]}
+    backlog = {row["figure"]: row["values"] for row in sections["backlog"]["rows"]}
+
+    assert set(store["CPU per message"]) == {"mosquitto bridge", "paho's queue", "edgetwin"}
+    assert all(value > 0 for value in store["CPU per message"].values())
+    assert backlog["backlog records that never came"]["20,000 records"] == 0
+
+
+@pytest.mark.timeout(180)
+def test_the_page_holds_every_table_and_no_place(short: tuple[dict[str, Any], str, Path]) -> None:
+    """Each section has its title, its method and its table; the folders of the run stay out of it."""
+    sections, _, scratch = short
+    page = "".join(path.read_text() for path in scratch.glob("*.md"))
+
+    assert all(f"## {section['title']}\n\n{section['method'][:20]}" in page for section in sections.values())
+    assert page.count("| --- | --- | ---:") == len(_SECTIONS)
+    assert str(scratch) not in page
+
+
+@pytest.mark.timeout(180)
+def test_a_short_run_leaves_nothing_behind(short: tuple[dict[str, Any], str, Path]) -> None:
+    """No process and no file of the run survives it, but for the reports that were asked for."""
+    _, _, scratch = short
 
     assert _alive(scratch) == []
-    assert [path.name for path in scratch.iterdir()] == ["report.json"]
+    assert sorted(path.name for path in scratch.iterdir()) == ["0.json", "0.md", "1.json", "1.md"]
 
 
 def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
     """Ctrl-C in the middle ends the broker, the robot and the peers, and removes the folder."""
-    process = _bench(tmp_path, "--quick", "--section", "reference")
+    process = _bench(tmp_path, "--smoke", "--section", "reference")
     try:
         deadline_s = time.monotonic() + 30
         while sum("bench.load" in command for command in _alive(tmp_path)) == 0:
@@ -127,6 +164,24 @@ def test_a_peer_that_writes_nothing_is_infinitely_better() -> None:
 
     assert "inf" in text(Section("s", "t", [row]))
     assert orjson.loads(orjson.dumps(row))["values"]["ours"] is None
+
+
+def test_order_is_judged_within_a_topic() -> None:
+    """The backlog lane may lag behind the live lane; within one of them a newer message first is out of order."""
+    lanes = [("telemetry", 5), ("backlog", 1), ("backlog", 2), ("telemetry", 6), ("backlog", 4), ("backlog", 3)]
+    arrivals = [Arrival(0, lane, "odom", b'{"stamp_us":%d}' % stamp_us, 0) for lane, stamp_us in lanes]
+
+    assert reordered(arrivals) == 1
+    assert reordered([*arrivals, arrivals[0]]) == 1
+
+
+def test_what_was_sent_is_known_while_the_sender_lives(tmp_path: Path) -> None:
+    """The log needs no good end: a reader sees every message noted so far, per channel."""
+    log = SentLog(tmp_path, "odom")
+    log.note(10, 11)
+    log.note(20, 21)
+
+    assert read_sent(tmp_path) == {("odom", 10): 11, ("odom", 20): 21}
 
 
 def test_percentiles_are_values_that_were_measured() -> None:

@@ -1,14 +1,16 @@
-"""One outbox in this process: a real SQLite, a clock and a link that do what the test says, and a receiver that counts."""
+"""One outbox in this process: a real SQLite, and a clock and a link that do what the test says."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from edgetwin import wire
-from edgetwin.clock import NS_PER_S, NS_PER_US, SystemClock
+from edgetwin.clock import NS_PER_S, NS_PER_US
 from edgetwin.continuity import Continuity
 from edgetwin.records import ChannelClass, Encoding, EventKind, Fate, Gap, GapCause, Lane, Parcel, Record
 from edgetwin.store.backlog import Packer
@@ -23,6 +25,8 @@ BATTERY = _TOPICS.channel_lane("battery", ChannelClass.SLOW, Encoding.JSON, 1)
 BUMPER = _TOPICS.channel_lane("bumper", ChannelClass.EVENT, Encoding.JSON, 1)
 GAP = _TOPICS.event_lane(EventKind.GAP)
 LANES = (ODOM, BATTERY, BUMPER, GAP)
+_RANDOM = Random(7)
+_VALUES = tuple(wire.encode({"x": _RANDOM.random(), "y": _RANDOM.random(), "z": 0.0}) for _ in range(997))
 
 
 class SetClock:
@@ -57,8 +61,8 @@ class Keeper:
         lost: Gaps that were told, in order.
     """
 
-    def __init__(self, path: Path, boot: str, max_bytes: int = 100_000_000) -> None:
-        self.clock = SetClock()
+    def __init__(self, path: Path, boot: str, max_bytes: int = 100_000_000, clock: SetClock | None = None) -> None:
+        self.clock = clock or SetClock()
         self.trouble: list[str | None] = []
         self.set_aside: list[tuple[Path, str]] = []
         self.lost: list[Gap] = []
@@ -87,13 +91,16 @@ class Keeper:
         """Open it."""
         await self.outbox.open([lane.name for lane in LANES])
 
-    def put(self, lane: Lane, count: int = 1, data: bytes = b'{"x":1.25,"y":-3}') -> list[Record]:
+    def put(self, lane: Lane, count: int = 1) -> list[Record]:
         """Number records and hand them over; the link is down."""
         now_ns, stamp_us = self.clock.now_ns(), self.clock.stamp_ns() // NS_PER_US
-        number, put = self.numberings[lane.name].number, self.outbox.put
+        numbering, put = self.numberings[lane.name], self.outbox.put
+        number = numbering.number
         records = []
         for _ in range(count):
-            record = number(data, stamp_us=stamp_us, recv_us=stamp_us, now_ns=now_ns)
+            record = number(
+                _VALUES[numbering.next_seq % len(_VALUES)], stamp_us=stamp_us, recv_us=stamp_us, now_ns=now_ns
+            )
             put(record)
             records.append(record)
         self._waiting += records
@@ -107,11 +114,9 @@ class Keeper:
                 self._committed.clear()
                 self._release()
                 if self._waiting:
-                    with_deadline = asyncio.wait_for(self._committed.wait(), 0.05)
-                    try:
-                        await with_deadline
-                    except TimeoutError:
-                        self.clock.advance(1)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._committed.wait(), 0.05)
+                    self.clock.advance(1)
 
     async def drain(self, take: Callable[[Parcel], None], patience_s: float = PATIENCE_S) -> None:
         """The link is up: hand every parcel to `take` and acknowledge it, until nothing is left."""
@@ -122,7 +127,7 @@ class Keeper:
                 if parcel is not None:
                     take(parcel)
                     self.outbox.acked(parcel)
-                elif self.outbox.records == 0:
+                elif self.outbox.backlog == 0:
                     return
                 else:
                     await asyncio.sleep(0.0005)
@@ -174,8 +179,3 @@ def covered(gaps: Iterable[Gap], boot: str, causes: Iterable[GapCause]) -> dict[
             end = gap.from_seq + 10_000 if gap.to_seq is None else gap.to_seq
             numbers.setdefault(gap.lane, set()).update(range(gap.from_seq, end + 1))
     return numbers
-
-
-def wall_ns() -> int:
-    """Return the time of the machine, for measuring."""
-    return SystemClock.now_ns()

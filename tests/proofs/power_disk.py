@@ -21,7 +21,6 @@ from typing import TypeAlias
 SECTOR_BYTES = 512
 _CALLS = "openat,close,pwrite64,write,fsync,fdatasync,ftruncate,rename,unlink"
 _LINE = re.compile(r"^(\w+)\((.*)\)\s+= (-?\d+)")
-_FLAGS_EXCLUSIVE = "O_TRUNC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,18 +150,21 @@ class _Reader:
             return self._opened(_text(args[1]), args[2], result)
         if call in {"rename", "unlink"}:
             return self._renamed([_text(arg) for arg in args])
-        descriptor = int(args[0])
-        if call == "write" and descriptor == 1:
+        if call == "write" and int(args[0]) == 1:
             return Step(None, _bytes(args[1]).decode())
+        return self._changed(call, args)
+
+    def _changed(self, call: str, args: list[str]) -> Step | None:
+        descriptor = int(args[0])
         if descriptor not in self._open:
             return None
         if call == "close":
             del self._open[descriptor]
             return None
         index = self._open[descriptor]
-        if index is None:
-            return Step(Disk.sync_folder) if call.endswith("sync") else None
-        return Step(_content_act(call, index, args))
+        if index is not None:
+            return Step(_content_act(call, index, args))
+        return Step(Disk.sync_folder) if call.endswith("sync") else None
 
     def _opened(self, path: str, flags: str, descriptor: int) -> Step | None:
         if Path(path) == self._folder:
@@ -170,7 +172,7 @@ class _Reader:
             return None
         if Path(path).parent != self._folder:
             return None
-        assert _FLAGS_EXCLUSIVE not in flags, "the model knows no O_TRUNC"
+        assert "O_TRUNC" not in flags, "the model knows no O_TRUNC"
         name = Path(path).name
         if name in self._names:
             self._open[descriptor] = self._names[name]

@@ -8,6 +8,7 @@ system calls can be recorded. The test knows the same script and so what must be
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -93,7 +94,7 @@ def _believe(synchronous: str) -> None:
     """Replace the outbox's own choice of `synchronous`: the canary."""
     configure = opening._configure
 
-    def configure_anew(connection: opening.sqlite3.Connection, wal_pages: int) -> None:
+    def configure_anew(connection: sqlite3.Connection, wal_pages: int) -> None:
         configure(connection, wal_pages)
         connection.execute(f"PRAGMA synchronous = {synchronous}").close()
 

@@ -7,6 +7,7 @@ same must fail, or the proof proves nothing.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ import pytest
 from edgetwin.errors import StoreDamagedError
 from edgetwin.store import opening
 from edgetwin.store.database import Database
+from tests.proofs.mounts import Ext4, ext4
 from tests.proofs.power_disk import Disk, Step, recorded
 from tests.proofs.power_script import ACKED, MAX_BYTES, Content, script
 from tests.proofs.scale import scaled
@@ -130,7 +132,7 @@ def _steps(scratch: Path) -> list[Step]:
 
 def test_no_cut_takes_what_was_said_to_be_safe(steps: list[Step], scratch: Path) -> None:
     """At every system call, the making of the file included: each change is there whole, or not at all."""
-    failures, done = cut_everywhere(steps, scaled(2_000), scratch)
+    failures, done = cut_everywhere(steps, scaled(10_000), scratch)
 
     assert failures == []
     print(f"{done} power cuts at {len(steps)} system calls")
@@ -145,3 +147,37 @@ def test_without_syncs_the_same_cuts_lose_data(scratch: Path) -> None:
 
     assert len(failures) > done // 10
     assert failures == again
+
+
+@pytest.mark.fault
+def test_a_file_system_that_loses_its_power_keeps_what_was_said_to_be_safe(tmp_path: Path) -> None:
+    """A real ext4, shut down under the writer without flushing its journal, a few times."""
+    contents = [Content()]
+    for change in script(SEED, CHANGES):
+        contents.append(contents[-1].after(change))
+    random = Random(SEED)
+    for index in range(scaled(5)):
+        with ext4(tmp_path / f"image{index}", tmp_path / f"disk{index}") as disk:
+            acked = _play_until_cut(disk, random.randint(0, CHANGES // 2))
+            disk.unmount()
+            disk.mount()
+            database = Database(disk.folder / "outbox.db", MAX_BYTES)
+            try:
+                fault = _fault_in(database, contents[acked : acked + 2])
+            finally:
+                database.close()
+
+        assert fault == "", f"cut {index} of seed {SEED} after {acked} changes"
+
+
+def _play_until_cut(disk: Ext4, changes: int) -> int:
+    """Play the script, take the power after so many changes at the earliest; return how many were said to be safe."""
+    command = [sys.executable, "-m", "tests.proofs.power_script", f"{disk.folder}/outbox.db", str(SEED), str(CHANGES)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as player:
+        assert player.stdout is not None
+        for _ in range(changes):
+            assert player.stdout.readline().startswith(ACKED.encode())
+        disk.cut()
+        said = player.stdout.readlines()
+        player.kill()
+    return changes + sum(line.startswith(ACKED.encode()) for line in said)

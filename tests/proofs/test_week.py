@@ -1,4 +1,4 @@
-"""A week without a link, ten records a second, on a clock that the test turns: afterwards every number is accounted for."""
+"""A week without a link, ten records a second, on a clock that the test turns: every number is accounted for."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ TURN_S = 600  # simulated seconds between two looks at the disk
 CRITICAL_HZ = 9
 BUMPS_PER_TURN = 1
 ENOUGH_BYTES = 2_000_000_000
+SMALL_BYTES = 60_000_000
+THIN_BYTES = 4_000_000
+KEPT_SHARE_MIN = 0.3  # of what would fit, had it been thinned to the byte
 PATIENCE_S = 300.0
 
 
@@ -73,9 +76,9 @@ def test_a_week_that_fits_arrives_whole(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_a_week_that_does_not_fit_is_accounted_for_to_the_last_number(tmp_path: Path) -> None:
-    """A small file: what arrives and what the gaps count make up what was put; no bump and no battery is missing."""
+    """A small file: what arrives and what the gaps count make up what was put; no event and no battery is missing."""
     share = min(1.0, 0.2 * SCALE)
-    put, continuity, keeper = _outage(tmp_path / "outbox.db", CRITICAL_HZ * share, round(20_000_000 * share))
+    put, continuity, keeper = _outage(tmp_path / "outbox.db", CRITICAL_HZ * share, round(SMALL_BYTES * share))
 
     assert continuity.lost == 0
     assert continuity.duplicates == 0
@@ -88,5 +91,33 @@ def test_a_week_that_does_not_fit_is_accounted_for_to_the_last_number(tmp_path: 
     arrived = {name: continuity.streams[ROBOT_ID, "boot", name].records for name in put}
     assert {name: arrived[name] + given_up[name] for name in put} == dict(put)
     assert given_up.keys() == {ODOM.name}
-    assert continuity.streams[ROBOT_ID, "boot", ODOM.name].received.last > put[ODOM.name] - 64 * 2
+    assert arrived[BUMPER.name] == put[BUMPER.name]
     print(f"{put.total()} records of a week, {continuity.records} kept in a small file, the others counted")
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="defect: a row that shrinks in place frees no page, so thinning goes on to the last level, and then cuts",
+)
+def test_thinning_leaves_as_much_as_fits_evenly(tmp_path: Path) -> None:
+    """Twice too much: about a half stays, evenly; not a hundredth of it, and not the newest days alone."""
+
+    async def story() -> tuple[int, int, int]:
+        keeper = Keeper(tmp_path / "outbox.db", "boot", THIN_BYTES)
+        await keeper.open()
+        fitted = put = 0
+        while put < 2 * fitted or not fitted:
+            put += len(keeper.put(ODOM, 1_080))
+            await keeper.kept(PATIENCE_S)
+            if not fitted and keeper.outbox.gaps.given_up:
+                fitted = put  # so many fit whole
+        kept = keeper.outbox.stored(ODOM.name)
+        oldest = await keeper.outbox._writer.call(lambda database: database.read(0, 2**62, 1)[0].first_seq)
+        await keeper.outbox.close()
+        return fitted, kept, oldest
+
+    fitted, kept, oldest = asyncio.run(story())
+
+    assert oldest < fitted // 10
+    assert kept > fitted * KEPT_SHARE_MIN, f"{kept} are left where {fitted} fitted whole; the oldest is {oldest}"

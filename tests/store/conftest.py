@@ -15,6 +15,7 @@ def _brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "_RETRY_S", 0.02)
     monkeypatch.setattr(drain, "_RETRY_S", 0.02)
     monkeypatch.setattr(drain, "_REFUSED_RETRY_S", 0.03)
+    monkeypatch.setattr(drain, "_REFUSED_RETRY_MAX_S", 0.05)
     monkeypatch.setattr(shelf, "_FORGET_DELAY_S", 0.01)
     monkeypatch.setattr(gaps, "_TELL_PERIOD_S", 0.05)
 

@@ -48,6 +48,7 @@ class Heard:
     set_aside: list[Path] = field(default_factory=list)
     given_up: list[tuple[GapCause, int]] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    events: list[Record] = field(default_factory=list)
 
     def explained(self, lane: str = "odom", boot: str = "b") -> set[int]:
         """Return the numbers of a lane that the gaps cover; an open end covers up to 10,000."""
@@ -102,7 +103,9 @@ class Bench:
 
     def _tell(self, gap: Gap) -> Record:
         self.heard.gaps.append(gap)
-        return self._put(GAP, wire.gap(gap))
+        event = self._put(GAP, wire.gap(gap))
+        self.heard.events.append(event)
+        return event
 
     def _put(self, lane: Lane, data: bytes) -> Record:
         record = self.numberings[lane.name].number(data, stamp_us=1, recv_us=2, now_ns=self.clock.now_ns())

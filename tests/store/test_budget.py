@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from edgetwin.errors import StoreFullError
 from edgetwin.store.block import Block
 from edgetwin.store.database import Database
 from edgetwin.store.numbers import Numbers
+from edgetwin.store.opening import PAGE_BYTES
+from edgetwin.store.sql import Sql
 from tests.store.blocks import block, footprint, kept, noted
 
 _SMALL, _MEDIUM = 1_000_000, 4_000_000
@@ -97,10 +100,35 @@ def test_far_more_than_fits_never_takes_more_than_was_given(filling: _Filling) -
 @pytest.mark.parametrize("size", [10, 1500, 3000])
 def test_small_and_large_blocks_keep_to_it_as_well(filling: _Filling, size: int) -> None:
     """Of one class alone; the largest are 60 kB each."""
-    _fill(filling, "odom", times=2 if size > 10 else 0.3, size=size)
+    _fill(filling, "odom", times=2 if size > 10 else 0.1, size=size)
 
     filling.check()
     assert filling.highest <= filling.max_bytes
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="defect: thinning rewrites 64 rows in one transaction, however large, so the WAL outgrows its share",
+)
+def test_it_is_kept_at_any_moment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between any two statements, not only when all is done: large blocks, thinned and written anew."""
+    filling = _Filling(path, _SMALL)
+    execute = Sql.execute
+
+    def watched(sql: Sql, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        filling.look()
+        found = execute(sql, statement, values)
+        filling.look()
+        return found
+
+    monkeypatch.setattr(Sql, "execute", watched)
+    for size in (3000, 100, 1500):
+        _fill(filling, "odom", "scan", times=1, size=size)
+
+    assert filling.highest <= _SMALL
+    filling.check()
+    filling.database.close()
 
 
 def test_many_blocks_in_one_append_keep_to_it(filling: _Filling) -> None:
@@ -161,7 +189,7 @@ def test_freed_space_is_used_again(path: Path) -> None:
     filling = _Filling(path, _MEDIUM)
     whole = 0
     for _ in range(3):
-        _fill(filling, "odom", times=0.6)
+        _fill(filling, "odom", times=0.4)
         assert filling.shed == 0
         whole = max(whole, path.stat().st_size)
         filling.database.forget([found.row for found in filling.database.read(0, 2**62, 10**6)])
@@ -204,10 +232,13 @@ def test_after_an_outage_slow_samples_are_whole_again_too(path: Path) -> None:
 def test_full_of_events_is_full(path: Path) -> None:
     """Nothing is left that a sample may push out: it says so; an event pushes out the oldest events."""
     filling = _Filling(path, _SMALL)
-    _fill(filling, "gap", times=1)
+    while filling.database.used_bytes() < 0.91 * filling.database._budget.pages_max * PAGE_BYTES:
+        filling.append("gap", count=5)
 
     with pytest.raises(StoreFullError, match="max_bytes"):
         filling.database.append([block(10**6, "odom", count=1, size=200)])
+    filling.append("gap")
+    filling.append("gap")
     filling.append("gap")
 
     assert kept(filling.database)["gap"][-1] == filling.next_seq["gap"] - 1

@@ -248,8 +248,8 @@ class DatabaseMachine(RuleBasedStateMachine):
         """Some of them, some unknown, some twice."""
         gone = [self.kept.pop(row) for row in set(rows) if row in self.kept]
         expected: dict[str, int] = {}
-        for block in gone:
-            expected[block.lane] = expected.get(block.lane, 0) + block.count
+        for taken_off in gone:
+            expected[taken_off.lane] = expected.get(taken_off.lane, 0) + taken_off.count
 
         taken = self.database.bury(rows, 0x99, GapCause.DEAD_LETTER) if bury else self.database.forget(rows)
         assert taken == expected
@@ -264,8 +264,8 @@ class DatabaseMachine(RuleBasedStateMachine):
     def the_totals_are_those_of_the_rows(self) -> None:
         """Counted without counting."""
         expected: dict[str, int] = {}
-        for block in self.kept.values():
-            expected[block.lane] = expected.get(block.lane, 0) + block.count
+        for row in self.kept.values():
+            expected[row.lane] = expected.get(row.lane, 0) + row.count
         totals = self.database.totals()
 
         assert totals.records == expected

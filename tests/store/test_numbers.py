@@ -160,7 +160,7 @@ def test_a_gap_that_no_lane_can_have_is_not_told(seq: Path) -> None:
     """The highest bit of a count: SQLite answers with OverflowError, and the start fails."""
     _counted(seq)
     content = bytearray(seq.read_bytes())
-    content[64 + 64 + 7] ^= 0x80
+    content[68 + 64 + 7] ^= 0x80
     seq.write_bytes(content)
 
     last = read(seq)

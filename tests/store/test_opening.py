@@ -1,4 +1,4 @@
-"""The outbox file whatever was left there: opened, or set aside whole, or left alone; never wiped, never a traceback."""
+"""The outbox file, whatever was left there: opened, set aside whole, or left alone; never wiped, no traceback."""
 
 from __future__ import annotations
 
@@ -135,7 +135,8 @@ def test_a_page_of_zeros_or_garbage_is_found_or_does_no_harm(path: Path, sound: 
     try:
         found, moved = _open(path)
     except ValueError as error:  # a body that does not open: for the packer, who says so
-        assert "zstd" in str(error)
+        if "zstd" not in str(error):
+            raise
         return
     assert moved == [path.with_name("outbox.db.broken-1")] or set(found["odom"]) <= written
 

@@ -1,0 +1,26 @@
+"""One boot of an outbox, in a process of its own, that ends by SIGKILL: at a chosen system call, or when told to.
+
+In: a path, a boot, how many records, keep or drop     Out: `open` on standard output once it is open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from tests.proofs.keeper import ODOM, Keeper
+
+
+async def _boot(path: Path, boot: str, records: int) -> None:
+    keeper = Keeper(path, boot)
+    await keeper.open()
+    os.write(1, b"open\n")
+    keeper.put(ODOM, records)
+    os.kill(os.getpid(), signal.SIGKILL)  # all of them are in memory only
+
+
+if __name__ == "__main__":
+    asyncio.run(_boot(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
