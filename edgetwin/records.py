@@ -109,7 +109,8 @@ class Record:
 class Parcel:
     """One MQTT PUBLISH: what goes out together, and what its PUBACK settles.
 
-    Live parcels carry `records`; backlog parcels carry the outbox `rows` they were read from.
+    Live parcels carry `records`; backlog parcels carry the outbox `rows` they were read from, and the `generation`
+    of the reading, so that a late PUBACK of an earlier one is told apart.
     """
 
     topic: str
@@ -120,6 +121,7 @@ class Parcel:
     user_properties: tuple[tuple[str, str], ...] = ()
     records: Sequence[Record] = ()
     rows: tuple[int, ...] = ()
+    generation: int = 0
     sent_ns: int = 0
 
     @property

@@ -73,7 +73,7 @@ def read(directory: Path) -> dict[str, Any]:
 def find(environ: Mapping[str, str]) -> Path:
     """Return where a running daemon's status is: this user's own, else the system's."""
     directory = runtime_directory(environ)
-    if "RUNTIME_DIRECTORY" not in environ and not (directory / FILE_NAME).exists():
+    if not environ.get("RUNTIME_DIRECTORY") and not (directory / FILE_NAME).exists():
         return SYSTEM_DIRECTORY
     return directory
 

@@ -80,13 +80,18 @@ class Packer:
     def _gather(
         self, batch: _Gathered, block: Block, records: list[bytes], bytes_max: int, parcels: list[Parcel]
     ) -> None:
+        """Add a block whole; only one that is larger than a parcel may be is spread over several."""
         size = sum(map(len, records))
-        full = len(batch.records) + len(records) > PARCEL_RECORDS_MAX or batch.size + size > bytes_max
-        if batch.records and full:
-            self._close(block.lane, batch, parcels)
-        batch.records += records
-        batch.rows.append(block.row)
-        batch.size += size
+        parts = [records] if size <= bytes_max else [[record] for record in records]
+        for part in parts:
+            size = sum(map(len, part))
+            full = len(batch.records) + len(part) > PARCEL_RECORDS_MAX or batch.size + size > bytes_max
+            if batch.records and full:
+                self._close(block.lane, batch, parcels)
+            batch.records += part
+            batch.size += size
+            if not batch.rows or batch.rows[-1] != block.row:
+                batch.rows.append(block.row)
 
     def _close(self, lane: str, batch: _Gathered, parcels: list[Parcel]) -> None:
         payload, codec = wire.compress(wire.batch(self._robot_id, batch.records))

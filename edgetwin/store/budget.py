@@ -18,7 +18,7 @@ _WAL_SHARE = 8  # of the budget, until the WAL has its usual 500 pages
 _WAL_PAGES_MAX = 500
 _WAL_PAGES_MIN = 16
 _APPEND_BYTES_MAX = 1_048_576  # one transaction, so that the WAL stays near its limit
-_NUMBERS_BYTES = 65_536
+_BESIDE_BYTES = 131_072  # the file of numbers, and the frames of the WAL around its pages
 _EVENT_RESERVE_SHARE = 20  # of the pages: only events may use them
 _TREE_PAGES = 8  # that a change may need beside its rows
 _STEP_ROWS = 64
@@ -31,7 +31,7 @@ class Budget:
     def __init__(self, max_bytes: int) -> None:
         self.wal_pages = min(_WAL_PAGES_MAX, max(_WAL_PAGES_MIN, max_bytes // _WAL_SHARE // PAGE_BYTES))
         self.append_bytes_max = min(_APPEND_BYTES_MAX, max_bytes // _WAL_SHARE)
-        beside_bytes = self.wal_pages * PAGE_BYTES + self.append_bytes_max + _NUMBERS_BYTES
+        beside_bytes = self.wal_pages * PAGE_BYTES + self.append_bytes_max + _BESIDE_BYTES
         self.pages_max = max(64, (max_bytes - beside_bytes) // PAGE_BYTES)
         self._shedding = Shedding()
 
@@ -50,10 +50,10 @@ class Budget:
         needed = size // PAGE_BYTES * 5 // 4 + 4
         shed = 0
         while used_pages(sql) + needed > allowed:
-            step = self._shedding.next_step()
+            step = self._shedding.next_step() if needed <= allowed else None  # in vain: it would not fit alone
             if step is None or (step.channel_class is ChannelClass.EVENT and not for_events):
                 raise StoreFullError(used_bytes=used_pages(sql) * PAGE_BYTES, budget_bytes=self.pages_max * PAGE_BYTES)
-            shed += self._take(sql, step)
+            shed += self._take(sql, step, needed * PAGE_BYTES)
         return shed
 
     def insert(self, sql: Sql, block: Block) -> int:
@@ -67,11 +67,20 @@ class Budget:
 
     def relax(self, sql: Sql) -> None:
         """Something was forgotten: when there is room again, keep new samples whole."""
-        if self._shedding.level(ChannelClass.CRITICAL) and used_pages(sql) < self.pages_max // _RELAX_SHARE:
+        if self._shedding.thinning and used_pages(sql) < self.pages_max // _RELAX_SHARE:
             self._shedding.relax()
 
-    def _take(self, sql: Sql, step: Step) -> int:
-        blocks = rows.read_class(sql, step.channel_class, step.after_row, _STEP_ROWS)
+    def shrink(self, sql: Sql) -> None:
+        """Bring a file that is larger than the budget (it was lowered) within it."""
+        if sql.execute("PRAGMA page_count")[0][0] > self.pages_max:
+            self.make_room(sql, 0, for_events=True)
+            sql.execute("VACUUM")
+            sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _take(self, sql: Sql, step: Step, needed_bytes: int) -> int:
+        """Take one step, on no more rows than a transaction may rewrite, or than must be cut."""
+        bytes_max = self.append_bytes_max if step.action is Action.THIN else needed_bytes
+        blocks = _first_bytes(rows.read_class(sql, step.channel_class, step.after_row, _STEP_ROWS), bytes_max)
         shed = 0
         with sql.transaction():
             for block in blocks:
@@ -90,6 +99,16 @@ class Budget:
                 shed += _note_shed(sql, block, thinned)
         self._shedding.done(step, blocks[-1].row if blocks else None)
         return shed
+
+
+def _first_bytes(blocks: list[Block], bytes_max: int) -> list[Block]:
+    """Return the first of `blocks`, at least one if there is any, that hold so many bytes."""
+    size = 0
+    for index, block in enumerate(blocks):
+        size += len(block.body)
+        if size > bytes_max and index:
+            return blocks[:index]
+    return blocks
 
 
 def used_pages(sql: Sql) -> int:

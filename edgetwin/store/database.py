@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgetwin.errors import StoreDamagedError
+from edgetwin.errors import StoreDamagedError, StoreFullError
 from edgetwin.records import ChannelClass, Gap, GapCause
 from edgetwin.store import rows as table
 from edgetwin.store.block import Block
@@ -46,6 +46,7 @@ class Database:
         self._budget = Budget(max_bytes)
         self._dead_bytes_max = max_bytes // _DEAD_SHARE
         self._sql = Sql(path, self._budget.wal_pages)
+        self._budget.shrink(self._sql)
         self._budget.limit(self._sql)
 
     def totals(self) -> Totals:
@@ -69,8 +70,11 @@ class Database:
         """
         shed = size = 0
         part: list[Block] = []
-        for block in blocks:
-            if part and size + len(block.body) > self._budget.append_bytes_max:
+        events_first = sorted(blocks, key=lambda block: not _is_event(block))
+        for block in events_first:
+            if part and (
+                _is_event(block) is not _is_event(part[0]) or size + len(block.body) > self._budget.append_bytes_max
+            ):
                 shed += self._append_part(part, size)
                 part, size = [], 0
             part.append(block)
@@ -121,8 +125,11 @@ class Database:
         self._sql.close()
 
     def _append_part(self, blocks: Sequence[Block], size: int) -> int:
-        events = all(block.channel_class is ChannelClass.EVENT for block in blocks)
-        shed = self._budget.make_room(self._sql, size, for_events=events)
+        events = all(map(_is_event, blocks))
+        try:
+            shed = self._budget.make_room(self._sql, size, for_events=events)
+        except StoreFullError:
+            return self._give_up(blocks)
         with self._sql.transaction():
             table.delete(self._sql, [block.row for block in blocks])  # written by an append that failed later on
             for block in blocks:
@@ -130,3 +137,15 @@ class Database:
             if blocks:
                 self._sql.execute("UPDATE counter SET value = max(value, ?)", (blocks[-1].row + 1,))
         return shed
+
+    def _give_up(self, blocks: Sequence[Block]) -> int:
+        """Nothing is left to shed for these: they are what is shed."""
+        with self._sql.transaction():
+            for block in blocks:
+                gap = Gap(block.lane, block.boot, block.first_seq, block.last_seq, block.count, GapCause.SHED)
+                table.note_gap(self._sql, gap)
+        return sum(block.count for block in blocks)
+
+
+def _is_event(block: Block) -> bool:
+    return block.channel_class is ChannelClass.EVENT

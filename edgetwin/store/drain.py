@@ -43,12 +43,14 @@ class DrainNews:
         before_read: The file is about to be read: what should be forgotten must be, first.
         forget: These rows were delivered, or had nothing to deliver.
         bury: These rows never will be: why, and the broker's reason code.
+        oversize: The one record of this parcel is larger than the broker takes.
     """
 
     ready: Callable[[], None]
     before_read: Callable[[], None]
     forget: Callable[[Sequence[int]], None]
     bury: Callable[[Sequence[int], GapCause, int], None]
+    oversize: Callable[[Parcel], None]
 
 
 class Drain:
@@ -71,12 +73,15 @@ class Drain:
         self._running = False
         self._reading = False
         self._exhausted = False
+        self._look_once_more = False
         self._generation = 0
         self._cursor = 0
         self._ready: deque[Parcel] = deque()
         self._parcels_of_row: dict[int, int] = {}
         self._strikes: dict[int, int] = {}
         self._timers = Timers()
+        self._refused = False  # since the last look behind the cursor
+        self._rounds = 0  # looks in a row that met refusals
         self._next_ns = 0
 
     def start(self) -> None:
@@ -98,6 +103,7 @@ class Drain:
     def read_on(self) -> None:
         """There may be rows to read."""
         self._exhausted = False
+        self._look_once_more = self._reading
         self._read_ahead()
 
     def take(self) -> Parcel | None:
@@ -114,10 +120,12 @@ class Drain:
         self._read_ahead()
         return parcel
 
-    def acked(self, rows: Sequence[int]) -> None:
-        """The broker has a parcel made of these rows."""
+    def acked(self, parcel: Parcel) -> None:
+        """The broker has a parcel; one of an earlier reading says nothing of this one."""
+        if parcel.generation != self._generation:
+            return
         done = []
-        for row in rows:
+        for row in parcel.rows:
             left = self._parcels_of_row.get(row, 0) - 1
             if left > 0:
                 self._parcels_of_row[row] = left
@@ -130,27 +138,28 @@ class Drain:
 
     def refused(self, parcel: Parcel, reason_code: int) -> None:
         """The broker, or the pump before it, refused a parcel."""
-        for row in parcel.rows:
-            self._parcels_of_row.pop(row, None)
-        if reason_code == TOO_LARGE and parcel.count > 1:
+        if reason_code == TOO_LARGE and parcel.count == 1:
+            self._news.oversize(parcel)
+            self.acked(parcel)  # a gap answers for it
+            return
+        if parcel.generation == self._generation:
+            for row in parcel.rows:
+                self._parcels_of_row.pop(row, None)
+        if reason_code == TOO_LARGE:
             self.payload_bytes_max = max(1, self.payload_bytes_max // 2)
-        elif reason_code == TOO_LARGE:
-            self._bury(parcel.rows, GapCause.OVERSIZE, reason_code)
-        else:
+        elif reason_code in PERMANENT:
             for row in parcel.rows:
                 self._strikes[row] = self._strikes.get(row, 0) + 1
-            if reason_code in PERMANENT:
-                out = [row for row in parcel.rows if self._strikes[row] >= STRIKES_MAX]
-                self._bury(out, GapCause.DEAD_LETTER, reason_code)
+            self._bury([row for row in parcel.rows if self._strikes[row] >= STRIKES_MAX], reason_code)
         self.refused_live()
 
     def refused_live(self) -> None:
         """Records were refused: they are, or soon will be, rows; offer them again, ever more patiently."""
-        rounds = max(self._strikes.values(), default=1) - 1
-        delay_s = min(_REFUSED_RETRY_MAX_S, _REFUSED_RETRY_S * _REFUSED_RETRY_GROWTH**rounds)
+        self._refused = True
+        delay_s = min(_REFUSED_RETRY_MAX_S, _REFUSED_RETRY_S * _REFUSED_RETRY_GROWTH ** min(self._rounds, 5))
         self._later("again", delay_s, self._look_again)
 
-    def _bury(self, rows: Sequence[int], cause: GapCause, reason_code: int) -> None:
+    def _bury(self, rows: Sequence[int], reason_code: int, cause: GapCause = GapCause.DEAD_LETTER) -> None:
         if rows:
             for row in rows:
                 self._strikes.pop(row, None)
@@ -161,6 +170,8 @@ class Drain:
         if self._parcels_of_row or self._ready or self._reading:
             self._later("again", _RETRY_S, self._look_again)
         else:
+            self._rounds = self._rounds + 1 if self._refused else 0
+            self._refused = False
             self.rewind()
 
     def _later(self, name: str, delay_s: float, function: Callable[[], None]) -> None:
@@ -195,15 +206,18 @@ class Drain:
             self._read_ahead()
             return
         if chunk.last_row <= self._cursor:
-            self._exhausted = True
+            self._exhausted = not self._look_once_more
+            self._look_once_more = False
+            self._read_ahead()
             return
         self._cursor = chunk.last_row
         for parcel in chunk.parcels:
+            parcel.generation = generation
             for row in parcel.rows:
                 self._parcels_of_row[row] = self._parcels_of_row.get(row, 0) + 1
         self._ready.extend(chunk.parcels)
         self._news.forget(chunk.empty)
-        self._bury(chunk.damaged, GapCause.DAMAGED, 0)
+        self._bury(chunk.damaged, 0, GapCause.DAMAGED)
         if chunk.parcels:
             self._news.ready()
         self._read_ahead()

@@ -80,6 +80,18 @@ class Gaps:
 
         self._writer.call(lambda database: database.bury(rows, reason_code, cause)).add_done_callback(buried)
 
+    def add(self, gaps: Sequence[Gap]) -> None:
+        """Remember gaps until the disk takes them."""
+        self._unwritten += gaps
+
+    def unwritten_from(self, boot: str) -> Mapping[str, int]:
+        """Return lane -> lowest number of a gap of this boot that is in memory only."""
+        lowest: dict[str, int] = {}
+        for gap in self._unwritten:
+            if gap.boot == boot:
+                lowest[gap.lane] = min(gap.from_seq, lowest.get(gap.lane, gap.from_seq))
+        return lowest
+
     def file_lost(self, gaps: Sequence[Gap]) -> None:
         """The file is gone, with these numbers and with the gaps that were noted in it."""
         self._unwritten += gaps

@@ -82,7 +82,7 @@ class Ledger:
     def cut(self, born_before_ns: int) -> list[Draft]:
         """Return what must be written now: all urgent records, and the others born before the given time.
 
-        The caller writes them and then calls `committed` or `failed`, before it cuts again.
+        The caller writes them and then calls `committed`; if that fails, it writes what is `pending` again.
         """
         chosen: dict[str, list[Record]] = {}
         for queue, limit_ns in ((self._urgent, None), (self._young, born_before_ns)):
@@ -111,20 +111,9 @@ class Ledger:
                 forgotten += self._settle(draft)
         return forgotten
 
-    def failed(self) -> None:
-        """The drafts were not written: they are young again, oldest first, and will be cut again."""
-        drafts, self._drafts = self._drafts, []
-        records = sorted((record for draft in drafts for record in draft.records), key=_birth, reverse=True)
-        for record in records:
-            (self._urgent if record.lane.urgent else self._young).appendleft(record)
-
-    def abandon(self) -> list[Record]:
-        """The drafts can never be written: return those records of theirs that are not acknowledged."""
-        drafts, self._drafts = self._drafts, []
-        lost = [record for draft in drafts for record in draft.records if record.fate is not Fate.ACKED]
-        for record in lost:
-            record.fate = Fate.RETURNED
-        return lost
+    def pending(self) -> list[Draft]:
+        """Return the drafts whose write failed: they are written again, under the same rows, before more are cut."""
+        return list(self._drafts)
 
     def acked(self, records: Iterable[Record]) -> list[int]:
         """The broker has these; return the rows that can be forgotten."""

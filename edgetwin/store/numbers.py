@@ -3,16 +3,18 @@
 In: the next number of each lane, and the lowest one that is neither acknowledged nor on disk
 Out: after an unclean end, the gap of each lane.
 
-A small file, mapped into memory: noting a number is a store to memory, no system call, and what is noted
-survives SIGKILL exactly. After a power cut the file may be old by as long as the kernel kept it back (half
-a minute, usually); a changed kernel boot id tells, and the gap is then open-ended.
+A small file, written by one pwrite for each turn of the loop that numbered something, and never synced: what
+is written survives SIGKILL. After a power cut it may be old by as long as the kernel kept it back (half a
+minute, usually); a changed kernel boot id tells, and the gap is then open-ended. It is not mapped into memory:
+a store to a mapping on a failing disk is a SIGBUS.
 """
 
 from __future__ import annotations
 
-import mmap
+import os
 import struct
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +24,10 @@ _MAGIC = b"ETWSEQ1\n"
 _HEAD = struct.Struct("<8s16s36sB3xI")  # magic, boot, kernel boot id, ended in order, lanes
 _IN_ORDER_AT = 60
 _SLOT = struct.Struct("<64sQQ")  # lane, next number, lowest number not accounted for
+_NUMBER = struct.Struct("<Q")
 _NEXT_AT = 64
 _LOWEST_AT = 72
+_SEQ_MAX = 1 << 53
 _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -48,7 +52,8 @@ class Numbers:
     def __init__(self, path: Path, boot: str) -> None:
         self._path = path
         self._boot = boot
-        self._map: mmap.mmap | None = None
+        self._descriptor = -1
+        self._content = bytearray()
         self._slots: dict[str, int] = {}
         self._counted: dict[str, int] = {}
 
@@ -67,27 +72,31 @@ class Numbers:
             _SLOT.pack_into(content, offset, lane.encode(), 0, 0)
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         scratch = self._path.with_name(self._path.name + ".new")
-        scratch.write_bytes(content)
-        scratch.chmod(0o600)
-        with scratch.open("rb+") as file:
-            self._map = mmap.mmap(file.fileno(), len(content))
+        scratch.unlink(missing_ok=True)
+        self._descriptor = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        os.write(self._descriptor, content)
+        self._content = content
         scratch.replace(self._path)
         return last
 
     def note(self, lane: str, next_seq: int) -> None:
-        """Note how far a lane has counted."""
-        if self._map is not None:
-            at = self._slots[lane] + _NEXT_AT
-            self._map[at : at + 8] = next_seq.to_bytes(8, "little")
-            self._counted[lane] = next_seq
+        """Note how far a lane has counted; `write` makes it last."""
+        self._counted[lane] = next_seq
+        if self._content:
+            _NUMBER.pack_into(self._content, self._slots[lane] + _NEXT_AT, next_seq)
 
     def note_unaccounted(self, lowest: Mapping[str, int]) -> None:
         """Note for every lane from where on nobody answers for its numbers; absent: all are accounted for."""
-        if self._map is None:
-            return
-        for lane, counted in self._counted.items():
-            at = self._slots[lane] + _LOWEST_AT
-            self._map[at : at + 8] = lowest.get(lane, counted).to_bytes(8, "little")
+        if self._content:
+            for lane, counted in self._counted.items():
+                _NUMBER.pack_into(self._content, self._slots[lane] + _LOWEST_AT, lowest.get(lane, counted))
+            self.write()
+
+    def write(self) -> None:
+        """Hand what was noted to the kernel. A disk that refuses costs exactness after a crash, nothing else."""
+        if self._descriptor >= 0:
+            with suppress(OSError):
+                os.pwrite(self._descriptor, self._content, 0)
 
     def counted(self) -> Mapping[str, int]:
         """Return lane -> how far it has counted in this boot."""
@@ -95,11 +104,13 @@ class Numbers:
 
     def close(self, *, in_order: bool) -> None:
         """End; `in_order`: every number is acknowledged or on disk."""
-        if self._map is not None:
-            self._map[_IN_ORDER_AT] = int(in_order)
-            self._map.flush()
-            self._map.close()
-            self._map = None
+        if self._descriptor >= 0:
+            self._content[_IN_ORDER_AT] = int(in_order)
+            self.write()
+            with suppress(OSError):
+                os.fdatasync(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def read(path: Path) -> LastBoot | None:
@@ -118,6 +129,8 @@ def read(path: Path) -> LastBoot | None:
     for index in range(count):
         raw, next_seq, lowest = _SLOT.unpack_from(content, _HEAD.size + index * _SLOT.size)
         lane = _text(raw)
+        if not lowest <= next_seq < _SEQ_MAX:
+            continue  # damaged: no number of ours
         counted[lane] = next_seq
         if in_order or (same_kernel and lowest >= next_seq) or next_seq == 0:
             continue

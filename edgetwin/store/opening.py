@@ -22,6 +22,10 @@ PAGE_BYTES = 4096
 QUARANTINED_MAX = 2
 _SIDE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 _QUICK_CHECK_MAX_BYTES = 16_000_000  # a larger file would take seconds; its damage shows when it is read
+_MAGIC = b"SQLite format 3\0"
+_APPLICATION_ID_AT = 68
+_OUR_TABLE = b"CREATE TABLE block"
+_TABLES = {"block", "total", "counter", "gap", "dead"}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 _SCHEMA = f"""
@@ -34,8 +38,8 @@ CREATE TABLE block (
 CREATE TABLE total (lane TEXT PRIMARY KEY, records INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE gap (
-    id INTEGER PRIMARY KEY, lane TEXT NOT NULL, boot TEXT NOT NULL, from_seq INTEGER NOT NULL, to_seq INTEGER,
-    count INTEGER, cause TEXT NOT NULL, told INTEGER NOT NULL DEFAULT 0
+    id INTEGER PRIMARY KEY AUTOINCREMENT, lane TEXT NOT NULL, boot TEXT NOT NULL, from_seq INTEGER NOT NULL,
+    to_seq INTEGER, count INTEGER, cause TEXT NOT NULL, told INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX gap_untold ON gap (lane, boot, cause) WHERE told = 0;
 CREATE TABLE dead (
@@ -105,7 +109,8 @@ def _create_if_absent(path: Path) -> None:
     if path.exists():
         if path.stat().st_size == 0:
             msg = f"{path}: empty where a database should be"
-            raise StoreDamagedError(msg)  # SQLite would silently delete the WAL beside it
+            raise StoreDamagedError(msg)  # SQLite would silently delete its WAL
+        _refuse_foreign(path)
         return
     if wal.exists():
         msg = f"{wal}: a write-ahead log without its database"
@@ -125,6 +130,17 @@ def _create_if_absent(path: Path) -> None:
     _sync_directory(path.parent)
 
 
+def _refuse_foreign(path: Path) -> None:
+    """Leave another program's database alone: opening it would already change it (its WAL would be folded in)."""
+    with path.open("rb") as file:
+        page = file.read(PAGE_BYTES)
+    ours = page[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4] == APPLICATION_ID.to_bytes(4, "big")
+    whole = len(page) == PAGE_BYTES  # of a shorter file nothing can be said; it is broken in any case
+    if whole and page.startswith(_MAGIC) and not ours and _OUR_TABLE not in page:
+        msg = f"{path} is a database of something else; choose another [store] path"
+        raise StoreError(msg)
+
+
 def _configure(connection: sqlite3.Connection, wal_pages: int) -> None:
     for pragma in (
         "journal_mode = WAL",
@@ -140,15 +156,12 @@ def _configure(connection: sqlite3.Connection, wal_pages: int) -> None:
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application_id != APPLICATION_ID:
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if tables:
-            msg = f"{path} is a database of something else; choose another [store] path"
-            raise StoreError(msg)
-        msg = f"{path}: a database without tables"
-        raise StoreDamagedError(msg)
-    if version != SCHEMA_VERSION:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if application_id != APPLICATION_ID or version != SCHEMA_VERSION:
         msg = f"{path}: of version {version}, this edgetwin knows {SCHEMA_VERSION}"
+        raise StoreDamagedError(msg)
+    if not tables >= _TABLES:
+        msg = f"{path}: without {', '.join(sorted(_TABLES - tables))}"
         raise StoreDamagedError(msg)
     if path.stat().st_size <= _QUICK_CHECK_MAX_BYTES:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from edgetwin import wire
 from edgetwin.clock import Clock, seconds_to_ns
-from edgetwin.errors import StoreError, StoreFullError
+from edgetwin.errors import StoreError
 from edgetwin.records import Fate, Gap, GapCause, Parcel, Record
 from edgetwin.store.backlog import Packer
 from edgetwin.store.block import Block, pack
@@ -104,20 +105,24 @@ class Outbox:
         self._standalone = standalone
         self._clock = clock
         self._news = news
-        self._half_interval_s = limits.commit_interval_s / 2
-        self._half_interval_ns = seconds_to_ns(limits.commit_interval_s / 2)
+        # Looked at four times an interval, written after three quarters: what is coalesced for half of it, and
+        # acknowledged, never touches the disk.
+        self._look_s = limits.commit_interval_s / 4
+        self._ripe_ns = seconds_to_ns(limits.commit_interval_s * 3 / 4)
         self._timers = Timers()
         self._ledger = Ledger()
         self._numbers = Numbers(Path(f"{path}.seq"), boot)
         self._writer = Writer(path, limits.max_bytes, self._loop, self._was_set_aside)
         self._shelf = Shelf(self._writer, self._ledger, self._timers)
         self.gaps = Gaps(self._writer, self._shelf, self._timers, news.tell, news.given_up)
-        drain_news = DrainNews(news.changed, self._shelf.flush, self._shelf.forget, self.gaps.bury)
+        drain_news = DrainNews(news.changed, self._shelf.flush, self._shelf.forget, self.gaps.bury, self._oversize)
         self.drain = Drain(self._writer, packer, self._ledger, clock, drain_news, limits.backlog_rate_max)
         self.refusals = 0
         self._appending: asyncio.Future[int] | None = None
+        self._numbers_noted = False
         self._closing = False
         self._troubled = False
+        self._learned = False  # what the file holds; before that nothing is written: its rows must not be taken
         self._last_boot: LastBoot | None = None
 
     async def open(self, lanes: Iterable[str]) -> None:
@@ -133,9 +138,10 @@ class Outbox:
             gaps = self._last_boot.gaps if self._last_boot else ()
             totals = await self._writer.call(lambda database: _begin(database, gaps))
         except (StoreError, OSError) as error:
+            self.gaps.add(self._last_boot.gaps if self._last_boot else ())
             self._disk_failed(StoreError(str(error)))
         else:
-            self._shelf.learn(totals)
+            self._learn(totals)
 
     @property
     def records(self) -> int:
@@ -154,15 +160,18 @@ class Outbox:
     def put(self, record: Record) -> None:
         """Answer for a new record from now on."""
         self._numbers.note(record.lane.name, record.seq + 1)
+        if not self._numbers_noted:
+            self._numbers_noted = True
+            self._loop.call_soon(self._write_numbers)
         self._ledger.put(record)
         if record.lane.urgent:
             self._loop.call_soon(self._commit)
-        self._timers.later("tick", self._half_interval_s, self._tick)
+        self._timers.later("tick", self._look_s, self._tick)
 
     def acked(self, parcel: Parcel) -> None:
         """The broker has this parcel."""
         if parcel.rows:
-            self.drain.acked(parcel.rows)
+            self.drain.acked(parcel)
         else:
             self._settle(self._ledger.acked, parcel.records)
 
@@ -217,9 +226,13 @@ class Outbox:
             await self._writer.call(lambda database: _finish(database, rows, gaps, safe))
             in_order = True
         finally:
-            self._numbers.note_unaccounted(self._ledger.unaccounted())
+            self._note_unaccounted()
             self._numbers.close(in_order=in_order)
             await self._writer.close()
+
+    def _write_numbers(self) -> None:
+        self._numbers_noted = False
+        self._numbers.write()
 
     def _settle(self, fate: Callable[[Iterable[Record]], list[int]], records: Iterable[Record]) -> None:
         end = self._ledger.backlog_end
@@ -235,14 +248,14 @@ class Outbox:
             self.gaps.give_up(self._boot, shed)
             if shed:
                 self._news.committed()  # the live lane may let go of them
-        self._numbers.note_unaccounted(self._ledger.unaccounted())
+        self._note_unaccounted()
         if self._ledger.young:
-            self._timers.later("tick", self._half_interval_s, self._tick)
+            self._timers.later("tick", self._look_s, self._tick)
 
     def _commit(self) -> None:
         if self._appending is not None or self._troubled or self._closing:
             return  # _appended, _retry or close comes back to it
-        self._append(self._ledger.cut(self._clock.now_ns() - self._half_interval_ns))
+        self._append(self._ledger.cut(self._clock.now_ns() - self._ripe_ns))
 
     def _append(self, drafts: Sequence[Draft]) -> None:
         if drafts:
@@ -255,11 +268,7 @@ class Outbox:
     def _appended(self, future: asyncio.Future[int], drafts: Sequence[Draft]) -> None:
         self._appending = None
         error = future.exception()
-        if isinstance(error, StoreFullError):
-            self.gaps.give_up(self._boot, self._ledger.abandon())
-            return
         if error is not None:
-            self._ledger.failed()
             self._disk_failed(error)
             return
         self._disk_works()
@@ -268,6 +277,7 @@ class Outbox:
             self._shelf.recount()
             self.gaps.count(GapCause.SHED, shed)
         self._shelf.forget(self._ledger.committed())
+        self._note_unaccounted()
         self._news.committed()
         self.drain.read_on()
         if self._ledger.urgent:
@@ -283,11 +293,42 @@ class Outbox:
 
     def _retry(self) -> None:
         """Only a write that succeeds ends the trouble: a full disk can be read very well."""
-        drafts = self._ledger.cut(self._clock.now_ns()) if self._appending is None else []
-        if drafts:
+        if not self._learned:
+            self._writer.call(lambda database: database.totals()).add_done_callback(self._learned_late)
+            return
+        drafts = self._ledger.pending() or self._ledger.cut(self._clock.now_ns())
+        if drafts and self._appending is None:
             self._append(drafts)
         else:
             self._timers.later("retry", _RETRY_S, self._retry)
+
+    def _learned_late(self, future: asyncio.Future[Totals]) -> None:
+        error = future.exception()
+        if error is not None:
+            self._disk_failed(error)
+        else:
+            self._learn(future.result())
+            self._retry()
+
+    def _learn(self, totals: Totals) -> None:
+        self._learned = True
+        self._shelf.learn(totals)
+
+    def _note_unaccounted(self) -> None:
+        """Note from where on nobody answers for a lane's numbers: not the broker, not the disk, no gap on disk."""
+        lowest = self._ledger.unaccounted()
+        for lane, seq in self.gaps.unwritten_from(self._boot).items():
+            lowest[lane] = min(seq, lowest.get(lane, seq))
+        self._numbers.note_unaccounted(lowest)
+
+    def _oversize(self, parcel: Parcel) -> None:
+        """A single record that the broker will never take."""
+        for record in wire.decode(parcel.payload, parcel.user_properties):
+            gap = Gap(record["channel"], record["boot"], record["seq"], record["seq"], 1, GapCause.OVERSIZE)
+            self.gaps.add([gap])
+        self.gaps.count(GapCause.OVERSIZE, parcel.count)
+        self.gaps.write()
+        self.gaps.tell()
 
     def _disk_works(self) -> None:
         if self._troubled:
@@ -298,11 +339,8 @@ class Outbox:
 
     def _was_set_aside(self, moved: Path, what: str) -> None:
         """The file was broken: what only it held is lost to us; what the live lane still holds is written anew."""
-        here = {lane: count for lane in self._numbers.counted() if (count := self._shelf.stored(lane))}
-        gaps = [
-            Gap(lane, self._boot, 0, self._numbers.counted()[lane] - 1, count, GapCause.QUARANTINE)
-            for lane, count in here.items()
-        ]
+        here = [lane for lane in self._numbers.counted() if self._shelf.stored(lane)]
+        gaps = [Gap(lane, self._boot, 0, self._numbers.counted()[lane] - 1, None, GapCause.QUARANTINE) for lane in here]
         if self._last_boot is not None:
             earlier = self._last_boot.counted.items()
             gaps += [

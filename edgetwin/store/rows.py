@@ -88,7 +88,7 @@ def tell_gaps(sql: Sql) -> list[Gap]:
 def forget_gaps(sql: Sql, ids: Sequence[int]) -> None:
     """The events of these gaps are safe."""
     for gap_id in ids:
-        sql.execute("DELETE FROM gap WHERE id = ?", (gap_id,))
+        sql.execute("DELETE FROM gap WHERE id = ? AND told = 1", (gap_id,))
 
 
 def bury(sql: Sql, row: int, reason: int) -> None:

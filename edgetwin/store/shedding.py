@@ -79,6 +79,11 @@ class Shedding:
         """How far new rows of a class are thinned before they are written."""
         return self._passes[channel_class].level
 
+    @property
+    def thinning(self) -> bool:
+        """Whether new rows of any class are thinned, or a pass is under way."""
+        return any(state.level or state.cursor for state in self._passes.values())
+
     def appended(self, channel_class: ChannelClass) -> None:
         """A class has rows again."""
         self._empty.discard(channel_class)

@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
-from edgetwin.errors import StoreDamagedError, StoreError, StoreFullError
+from edgetwin.errors import StoreDamagedError, StoreError
 from edgetwin.store import opening
 from edgetwin.store.database import Database
 
@@ -93,7 +93,7 @@ class Writer:
         return self._database
 
     def _recover(self, error: Exception) -> None:
-        if not isinstance(error, StoreError) or isinstance(error, StoreFullError):
+        if not isinstance(error, StoreError):
             return
         self._close_database()
         if isinstance(error, StoreDamagedError):

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from edgetwin.errors import StoreFullError
 from edgetwin.store.block import Block
 from edgetwin.store.database import Database
 from edgetwin.store.numbers import Numbers
@@ -106,11 +105,6 @@ def test_small_and_large_blocks_keep_to_it_as_well(filling: _Filling, size: int)
     assert filling.highest <= filling.max_bytes
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="defect: thinning rewrites 64 rows in one transaction, however large, so the WAL outgrows its share",
-)
 def test_it_is_kept_at_any_moment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between any two statements, not only when all is done: large blocks, thinned and written anew."""
     filling = _Filling(path, _SMALL)
@@ -212,11 +206,6 @@ def test_after_an_outage_new_samples_are_whole_again(path: Path) -> None:
     filling.database.close()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="defect: relax looks at the critical class alone: without one, slow samples stay thinned for ever",
-)
 def test_after_an_outage_slow_samples_are_whole_again_too(path: Path) -> None:
     """A robot whose channels are all slow; everything was delivered, the file is empty."""
     filling = _Filling(path, _SMALL)
@@ -230,13 +219,13 @@ def test_after_an_outage_slow_samples_are_whole_again_too(path: Path) -> None:
 
 
 def test_full_of_events_is_full(path: Path) -> None:
-    """Nothing is left that a sample may push out: it says so; an event pushes out the oldest events."""
+    """Nothing is left that a sample may push out: it is given up itself; an event pushes out the oldest events."""
     filling = _Filling(path, _SMALL)
     while filling.database.used_bytes() < 0.91 * filling.database._budget.pages_max * PAGE_BYTES:
         filling.append("gap", count=5)
 
-    with pytest.raises(StoreFullError, match="max_bytes"):
-        filling.database.append([block(10**6, "odom", count=1, size=200)])
+    assert filling.database.append([block(10**6, "odom", count=1, size=200)]) == 1
+    assert noted(filling.database)["odom", "shed"][0].count == 1
     filling.append("gap")
     filling.append("gap")
     filling.append("gap")
@@ -248,22 +237,17 @@ def test_full_of_events_is_full(path: Path) -> None:
 
 
 def test_a_block_larger_than_the_whole_outbox_is_full(path: Path) -> None:
-    """Everything else was given up for it in vain; that too is told."""
+    """It is given up, and nothing else for it in vain."""
     filling = _Filling(path, _SMALL)
     filling.append("odom")
-    with pytest.raises(StoreFullError):
-        filling.database.append([block(10**6, "scan", count=1, size=1_000_000)])
+    assert filling.database.append([block(10**6, "scan", count=1, size=1_000_000)]) == 1
 
-    assert noted(filling.database)["odom", "shed"][0].count == _RECORDS
+    assert noted(filling.database)["scan", "shed"][0].count == 1
+    assert ("odom", "shed") not in noted(filling.database)
     filling.append("odom")
     filling.database.close()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="defect: a file that is larger than a lowered max_bytes is never made smaller",
-)
 def test_a_lowered_budget_is_kept_too(path: Path) -> None:
     """The user gives it less; at the next start and append it takes less."""
     filling = _Filling(path, _MEDIUM)

@@ -7,8 +7,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from edgetwin.records import GapCause, Parcel
 from tests.store.outbox_bench import (
     GAP,
@@ -166,11 +164,6 @@ def test_a_batch_that_is_too_large_comes_again_in_smaller_ones(path: Path) -> No
     play(path, story)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="defect: a row is never split, so one that is larger than the broker takes is refused for ever",
-)
 def test_a_row_that_is_too_large_comes_again_in_parts(path: Path) -> None:
     """Forty records of a kilobyte were written as one row; the broker takes twelve kilobytes."""
 
@@ -242,11 +235,6 @@ def test_a_paced_drain_says_when_it_can_go_on(path: Path) -> None:
     play(path, story, backlog_rate_max=200.0)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="defect: a PUBACK of an earlier handing-out counts for a later one, and the row is forgotten too soon",
-)
 def test_a_late_puback_does_not_stand_for_another_parcel(path: Path) -> None:
     """One of three events is refused, and the row read anew, before the other two are acknowledged."""
 
@@ -264,11 +252,6 @@ def test_a_late_puback_does_not_stand_for_another_parcel(path: Path) -> None:
     play(path, story)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="defect: rows that become backlog while a look is under way are not looked for again",
-)
 def test_rows_that_become_backlog_during_a_look_are_found(path: Path) -> None:
     """The look was asked for when they were still the live lane's; nothing else happens on this robot."""
 

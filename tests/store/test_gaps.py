@@ -71,11 +71,6 @@ def test_a_gap_is_there_until_it_is_forgotten(path: Path) -> None:
     database.close()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="defect: gap ids are used again, so forgetting one twice forgets another that nobody was told of",
-)
 def test_forgetting_twice_forgets_no_other_gap(database: Database) -> None:
     """Two looks at the gaps were under way at once, and something was shed in between."""
     database.remember_gaps([_ODD])

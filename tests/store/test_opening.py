@@ -201,11 +201,6 @@ def test_a_database_of_another_program_is_refused_and_left_alone(path: Path) -> 
     assert _bytes(path) == before
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="defect: a foreign database is opened before it is known to be foreign; its WAL is folded in and deleted",
-)
 def test_a_database_of_another_program_with_a_wal_is_left_alone(path: Path) -> None:
     """Its owner crashed, and will come back."""
     before = _theirs(path, wal=True)
@@ -230,11 +225,6 @@ def test_a_refused_file_is_closed(path: Path) -> None:
         del kept_alive
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=(StoreError, AssertionError),
-    reason="defect: a table that is missing is trouble for ever, where setting the file aside would end it",
-)
 @pytest.mark.parametrize("table", ["block", "total", "counter", "gap", "dead"])
 def test_a_file_with_a_table_missing_is_set_aside(path: Path, sound: Path, table: str) -> None:
     """It says it is ours, and is not what we made."""

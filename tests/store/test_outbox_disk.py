@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from edgetwin.errors import StoreError
 from edgetwin.store import outbox as outbox_module
+from edgetwin.store.block import Block
+from edgetwin.store.database import Database
 from tests.store.outbox_bench import (
     GAP,
     INTERVAL_S,
@@ -108,14 +112,32 @@ def test_a_disk_that_comes_back_takes_what_waited(path: Path) -> None:
     play(path, story)
 
 
+@contextmanager
+def failing_reads(count: int) -> Iterator[None]:
+    """Make the next reads fail, as a disk does now and then."""
+    real, left = Database.read, count
+
+    def read(self: Database, *limits: int) -> list[Block]:
+        nonlocal left
+        if left:
+            left -= 1
+            msg = "disk I/O error"
+            raise StoreError(msg)
+        return real(self, *limits)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "read", read)
+        yield
+
+
 def test_a_read_that_failed_is_tried_again(path: Path) -> None:
     """The link is up, every fresh sample is acknowledged, and the backlog waits for one look at the disk."""
 
     async def story(bench: Bench) -> None:
         await bench.stored(count=3)
-        await run_sql(bench, "ALTER TABLE block RENAME TO hidden")
-        bench.outbox.start_draining()
-        await run_sql(bench, "ALTER TABLE hidden RENAME TO block")
+        with failing_reads(1):
+            bench.outbox.start_draining()
+            await bench.outbox._writer.call(lambda database: database.used_bytes())
         await bench.backlog_of(3, patience_s=SHORT_S)
 
     play(path, story)
