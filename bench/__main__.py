@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     began_s = time.monotonic()
     effort = Effort.smoke() if arguments.smoke else Effort.quick() if arguments.quick else Effort.full()
     sections: list[Section] = []
+    failed = False
     try:
         with Site(effort) as site:
             for name in arguments.section or _NAMES:
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(text(section), flush=True)
     except EdgeTwinError as error:
         print(f"bench: {error}", file=sys.stderr)
-        return EXIT_FAILED
+        failed = True  # what was measured before it is still worth writing down
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     took_s = time.monotonic() - began_s
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.json.write_bytes(_as_json(sections, quick=arguments.quick or arguments.smoke, took_s=took_s))
     if arguments.markdown:
         arguments.markdown.write_text(page(sections), encoding="utf-8")
-    return 0
+    return EXIT_FAILED if failed else 0
 
 
 def _as_json(sections: Sequence[Section], *, quick: bool, took_s: float) -> bytes:

@@ -7,7 +7,8 @@ a message half sent would count as lost.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -23,6 +24,21 @@ def end_on_sigterm() -> None:
         raise Ended
 
     signal.signal(signal.SIGTERM, end)
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the block has ended: a child is born and known, or not born."""
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda number, _frame: came.append(number)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def flag_of(*numbers: signal.Signals) -> Callable[[], bool]:

@@ -16,12 +16,12 @@ from edgetwin import __version__
 _HEAD = """\
 # Bench
 
-Written by `make bench` (`python -m bench --markdown FILE`); nothing on this page is typed by hand.
+Written by `python -m bench --markdown FILE`.
 
 edgetwin {version} on {cores} cores ({machine}), {system}, {python} {python_version}, SQLite {sqlite}.
 The machine is a virtual one and shared: ratios between columns, which are measured in turn in one run, mean more than
-absolute times. A figure is the median of its rounds. "-": does not exist for this column. "inf": the other side used
-nothing at all. Goals are those set before anything was measured; a figure that misses its goal stays here all the same.
+absolute times. A figure is the median of its rounds; outages, kills and the drain have one round each. "-": does not
+exist for this column. "inf": this column used nothing at all. A figure that misses its goal stays here all the same.
 """
 
 

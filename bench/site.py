@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from bench import cable, load, tap
+from bench.ending import unbroken
 from bench.peers import Peer, Placement, sensor
 from bench.streams import LOADS
 from edgetwin.sim.broker import BrokerKind, LocalBroker
@@ -33,12 +34,25 @@ _MEMORY_DISK = Path("/dev/shm")  # noqa: S108  # as /run is, where the daemon's 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure."""
+    """How long to measure.
+
+    Attributes:
+        rounds: Turns of every peer.
+        settle_s: Before a window begins.
+        window_s: Of measuring.
+        outage_s: That the link is away.
+        after_s: That the load lasts longer than the outage.
+        outage_peers: How many of them suffer a frozen broker.
+        repeats: Turns of every small piece.
+        backlog: Records of the large backlog.
+        kills: Whether gateways are killed, too.
+    """
 
     rounds: int
     settle_s: float
     window_s: float
     outage_s: float
+    after_s: float
     outage_peers: int
     repeats: int
     backlog: int
@@ -48,14 +62,30 @@ class Effort:
     def smoke(cls) -> Self:
         """Everything once, as short as can be: does it still run?"""
         return cls(
-            rounds=1, settle_s=0.2, window_s=1.0, outage_s=1.5, outage_peers=1, repeats=1, backlog=20_000, kills=False
+            rounds=1,
+            settle_s=0.2,
+            window_s=1.0,
+            outage_s=1.5,
+            after_s=0.3,
+            outage_peers=1,
+            repeats=1,
+            backlog=20_000,
+            kills=False,
         )
 
     @classmethod
     def quick(cls) -> Self:
         """Everything once: figures of the right size."""
         return cls(
-            rounds=1, settle_s=1.0, window_s=3.0, outage_s=4.0, outage_peers=1, repeats=3, backlog=200_000, kills=True
+            rounds=1,
+            settle_s=1.0,
+            window_s=3.0,
+            outage_s=4.0,
+            after_s=2.0,
+            outage_peers=1,
+            repeats=3,
+            backlog=200_000,
+            kills=True,
         )
 
     @classmethod
@@ -66,6 +96,7 @@ class Effort:
             settle_s=2.0,
             window_s=8.0,
             outage_s=20.0,
+            after_s=3.0,
             outage_peers=2,
             repeats=9,
             backlog=1_000_000,
@@ -131,7 +162,8 @@ class Site:
             self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgetwin-bench-")))
             memory = str(_MEMORY_DISK) if _MEMORY_DISK.is_dir() else None
             self._runtime = stack.enter_context(tempfile.TemporaryDirectory(prefix="edgetwin-bench-", dir=memory))
-            self.broker = stack.enter_context(LocalBroker(BrokerKind.MOSQUITTO))
+            with unbroken():
+                self.broker = stack.enter_context(LocalBroker(BrokerKind.MOSQUITTO))
             self._stack = stack.pop_all()
         return self
 
@@ -223,7 +255,8 @@ class Site:
         wait_until(flowing, running.child)
         time.sleep(self.effort.settle_s)
 
-    def _child(self, name: str, argv: list[str], log_path: Path, *, quiet_domain: bool = False) -> Child:
+    @contextmanager
+    def _child(self, name: str, argv: list[str], log_path: Path, *, quiet_domain: bool = False) -> Iterator[Child]:
         domain = 1 + 2 * (os.getpid() % (_DOMAINS // 2)) + quiet_domain
         environ = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)} | {
             # As an installed package has it: compiled once, not at every start.
@@ -233,7 +266,10 @@ class Site:
             "ROS_LOG_DIR": str(self._folder),
             "RUNTIME_DIRECTORY": self._runtime,
         }
-        return Child(name, argv, log_path=log_path, environ=environ)
+        with ExitStack() as stack:
+            with unbroken():
+                child = stack.enter_context(Child(name, argv, log_path=log_path, environ=environ))
+            yield child
 
     @property
     def folder(self) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.sync.stage import EPOCH, MS, S, Said, restamped, stage_of, steady
 
 
