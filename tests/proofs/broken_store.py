@@ -87,7 +87,10 @@ def tried(folder: Path, original: Original) -> Outcome:
         outcome.quarantined = [moved for moved, _ in keeper.set_aside]
         _judge(outcome, original, covered(keeper.lost, "old", EXPLAINED))
 
-    asyncio.run(asyncio.wait_for(story(), 20))
+    try:
+        asyncio.run(asyncio.wait_for(story(), 20))
+    except Exception as error:  # noqa: BLE001  # whatever it is, the daemon would have ended by it
+        outcome.wrong.append(f"stopped the daemon: {error!r}")
     return outcome
 
 

@@ -22,7 +22,8 @@ from edgetwin.store.database import Database
 
 MAX_BYTES = 1_000_000  # a WAL of 30 pages: folded into the file every few changes
 ACKED = "acked"
-_LANES = ("odom", "scan", "bumper")
+_SAMPLES, _EVENTS = ("odom", "scan"), ("bumper",)
+_EVENT_SHARE = 0.3
 _ROWS_MAX = 40
 
 
@@ -73,20 +74,21 @@ def script(seed: int, changes: int) -> Iterator[Change]:
             # A boot of its own: gaps of one boot, lane and cause are one row.
             yield Change(gap=Gap("odom", f"boot{index}", index, index + 5, 6, GapCause.CRASH))
         else:
-            blocks = tuple(_block(random, next_row + i) for i in range(random.randint(1, 4)))
+            # Events or samples, not both: those would be two transactions.
+            lanes = _EVENTS if random.random() < _EVENT_SHARE else _SAMPLES
+            blocks = tuple(_block(random, next_row + i, random.choice(lanes)) for i in range(random.randint(1, 4)))
             next_row += len(blocks)
             rows += [block.row for block in blocks]
             yield Change(blocks=blocks)
 
 
-def _block(random: Random, row: int) -> Block:
-    lane = random.choice(_LANES)
-    channel_class = ChannelClass.EVENT if lane == "bumper" else ChannelClass.CRITICAL
+def _block(random: Random, row: int, lane: str) -> Block:
+    channel_class = ChannelClass.EVENT if lane in _EVENTS else ChannelClass.CRITICAL
     records = [
         b'{"seq":%d,"data":"%b"}' % (row * 10 + i, random.randbytes(random.choice((20, 300, 2500))).hex().encode())
         for i in range(random.randint(1, 3))
     ]
-    empty = Block(row, lane, "boot", channel_class, lane == "bumper", 0, 0, 0, b"")
+    empty = Block(row, lane, "boot", channel_class, lane in _EVENTS, 0, 0, 0, b"")
     return pack(empty, records, [row * 10 + i for i in range(len(records))])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,7 +159,11 @@ class Bench:
         self.outbox._timers.close()
         self.outbox.drain.stop()
         self.outbox.drain._timers.close()
-        self.outbox._numbers._map = None
+        numbers = self.outbox._numbers
+        numbers.write()  # as at the end of every turn of the loop
+        if numbers._descriptor >= 0:
+            os.close(numbers._descriptor)
+            numbers._descriptor = -1
         await self.writer.close()
 
 
