@@ -7,11 +7,12 @@ a block compresses 3 to 20 times where a single record does not, so the flash we
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from edgetwin import wire
-from edgetwin.records import ChannelClass
+from edgetwin.records import ChannelClass, EventKind
 
 BLOCK_BYTES_MAX = 65_536
 _SEPARATOR = b"\n"  # JSON as we write it has none inside
@@ -43,6 +44,13 @@ class Block:
     count: int
     body: bytes
 
+    @property
+    def crc(self) -> int:
+        """Checksum of everything but the body, which has one of its own."""
+        numbers = (self.row, self.event, self.first_seq, self.last_seq, self.count)
+        small = (self.lane, self.boot, str(self.channel_class), *numbers)
+        return zlib.crc32(repr(small).encode("utf-8", "replace"))
+
 
 def pack(block: Block, records: Sequence[bytes], seqs: Sequence[int]) -> Block:
     """Return `block` with these records (at least one), whose numbers are `seqs`."""
@@ -61,6 +69,22 @@ def unpack(block: Block) -> list[bytes]:
         msg = f"outbox row {block.row} holds {len(records)} records where {block.count} were written"
         raise ValueError(msg)
     return records
+
+
+def restored(block: Block) -> Block:
+    """Return a block whose small columns are damaged, as its records tell it; without any if they are damaged too."""
+    try:
+        bodies = wire.decompress(block.body).split(_SEPARATOR)
+        records = [wire.decode(body)[0] for body in bodies]
+        lane, boot = str(records[0]["channel"]), str(records[0]["boot"])
+        first, last = int(records[0]["seq"]), int(records[-1]["seq"])
+    except (ValueError, KeyError, TypeError):
+        return replace(block, lane="", boot="", event=False, first_seq=0, last_seq=0, count=0, body=b"")
+    event = lane in set(EventKind)
+    known = ChannelClass.EVENT if event else ChannelClass.CRITICAL
+    return replace(
+        block, lane=lane, boot=boot, channel_class=known, event=event, first_seq=first, last_seq=last, count=len(bodies)
+    )
 
 
 def keep(block: Block, wanted: Callable[[int], bool]) -> Block | None:

@@ -6,13 +6,16 @@ What to give up, and in which order, is for `shedding` to say; this does it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from edgetwin.errors import StoreFullError
 from edgetwin.records import ChannelClass, Gap, GapCause
 from edgetwin.store import rows
-from edgetwin.store.block import Block, keep
+from edgetwin.store.block import BLOCK_BYTES_MAX, Block, keep, pack, unpack
 from edgetwin.store.opening import PAGE_BYTES
 from edgetwin.store.shedding import Action, Shedding, Step, kept_at
 from edgetwin.store.sql import Sql
+from edgetwin.wire import seq_of
 
 _WAL_SHARE = 8  # of the budget, until the WAL has its usual 500 pages
 _WAL_PAGES_MAX = 500
@@ -39,8 +42,10 @@ class Budget:
         """Tell SQLite, as the last line of defence."""
         sql.execute(f"PRAGMA max_page_count = {self.pages_max}")
 
-    def make_room(self, sql: Sql, size: int, *, for_events: bool) -> int:
+    def make_room(self, sql: Sql, size: int, *, for_events: bool, merge_below: int = 0) -> int:
         """Shed until `size` bytes fit; return how many records that cost. Not inside a transaction.
+
+        A thinned row keeps its page, so neighbours are put together where they may be (rows below `merge_below`).
 
         Raises:
             StoreFullError: Nothing is left to shed.
@@ -53,7 +58,7 @@ class Budget:
             step = self._shedding.next_step() if needed <= allowed else None  # in vain: it would not fit alone
             if step is None or (step.channel_class is ChannelClass.EVENT and not for_events):
                 raise StoreFullError(used_bytes=used_pages(sql) * PAGE_BYTES, budget_bytes=self.pages_max * PAGE_BYTES)
-            shed += self._take(sql, step, needed * PAGE_BYTES)
+            shed += self._take(sql, step, needed * PAGE_BYTES, merge_below)
         return shed
 
     def insert(self, sql: Sql, block: Block) -> int:
@@ -77,28 +82,61 @@ class Budget:
             sql.execute("VACUUM")
             sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _take(self, sql: Sql, step: Step, needed_bytes: int) -> int:
+    def _take(self, sql: Sql, step: Step, needed_bytes: int, merge_below: int) -> int:
         """Take one step, on no more rows than a transaction may rewrite, or than must be cut."""
         bytes_max = self.append_bytes_max if step.action is Action.THIN else needed_bytes
         blocks = _first_bytes(rows.read_class(sql, step.channel_class, step.after_row, _STEP_ROWS), bytes_max)
+        kept: dict[tuple[str, str], _Merged] = {}
         shed = 0
         with sql.transaction():
             for block in blocks:
-                thinned = None
-                if step.action is Action.THIN:
-                    try:
-                        thinned = keep(block, lambda seq: kept_at(step.level, seq))
-                    except ValueError:  # damaged: nothing in it can be sent
-                        thinned = None
-                if thinned is block:
-                    continue
+                thinned = _thinned(block, step.level) if step.action is Action.THIN else None
+                shed += _note_shed(sql, block, thinned)
                 if thinned is None:
                     rows.delete(sql, [block.row])
+                elif block.row >= merge_below:
+                    if thinned is not block:
+                        rows.replace(sql, block, thinned)
                 else:
-                    rows.replace(sql, block, thinned)
-                shed += _note_shed(sql, block, thinned)
+                    self._merge(sql, kept, block, thinned)
+            for merged in kept.values():
+                merged.write(sql)
         self._shedding.done(step, blocks[-1].row if blocks else None)
         return shed
+
+    def _merge(self, sql: Sql, kept: dict[tuple[str, str], _Merged], block: Block, thinned: Block) -> None:
+        key = (block.lane, block.boot)
+        merged = kept.get(key)
+        records = unpack(thinned)
+        if merged is not None and merged.size + sum(map(len, records)) <= BLOCK_BYTES_MAX:
+            rows.delete(sql, [block.row])
+        else:
+            if merged is not None:
+                merged.write(sql)
+            merged = kept[key] = _Merged(block, [])
+        merged.records += records
+
+
+@dataclass(slots=True)
+class _Merged:
+    """Neighbouring rows of one lane and boot, on their way into the first of them."""
+
+    first: Block
+    records: list[bytes]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.records))
+
+    def write(self, sql: Sql) -> None:
+        rows.replace(sql, self.first, pack(self.first, self.records, [seq_of(record) for record in self.records]))
+
+
+def _thinned(block: Block, level: int) -> Block | None:
+    try:
+        return keep(block, lambda seq: kept_at(level, seq))
+    except ValueError:  # damaged: nothing in it can be sent
+        return None
 
 
 def _first_bytes(blocks: list[Block], bytes_max: int) -> list[Block]:
@@ -120,6 +158,6 @@ def used_pages(sql: Sql) -> int:
 
 def _note_shed(sql: Sql, block: Block, kept: Block | None) -> int:
     lost = block.count - (kept.count if kept else 0)
-    if lost:
+    if lost and block.lane:
         rows.note_gap(sql, Gap(block.lane, block.boot, block.first_seq, block.last_seq, lost, GapCause.SHED))
     return lost

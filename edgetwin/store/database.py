@@ -23,6 +23,7 @@ from edgetwin.store.budget import Budget, used_pages
 from edgetwin.store.opening import PAGE_BYTES
 from edgetwin.store.sql import Sql
 
+_LAST_ROW = 2**62
 _DEAD_SHARE = 100  # of max_bytes: for dead letters
 
 
@@ -51,7 +52,9 @@ class Database:
 
     def totals(self) -> Totals:
         """Return what the file holds, in a time that does not depend on how much that is."""
-        records = {lane: count for lane, count in self._sql.execute("SELECT lane, records FROM total") if count}
+        if not self.read(0, _LAST_ROW, 1):  # rows with damaged names may have left the totals off: begin at nothing
+            self._sql.execute("DELETE FROM total")
+        records = {lane: count for lane, count in self._sql.execute("SELECT lane, records FROM total") if count > 0}
         found = self._sql.execute("SELECT value FROM counter WHERE name = 'next_row'")
         if not found:
             msg = "the outbox has lost its row counter"
@@ -62,8 +65,12 @@ class Database:
         """Bytes of the file that hold something."""
         return used_pages(self._sql) * PAGE_BYTES
 
-    def append(self, blocks: Sequence[Block]) -> int:
+    def append(self, blocks: Sequence[Block], merge_below: int = 0) -> int:
         """Write blocks; when this returns they survive a power cut. Return how many records were shed for them.
+
+        Args:
+            blocks: What to write.
+            merge_below: Rows below this belong to nobody else: thinning may put several into one.
 
         Raises:
             StoreError: Not all of them were written; those that were are written again under the same row.
@@ -75,11 +82,11 @@ class Database:
             if part and (
                 _is_event(block) is not _is_event(part[0]) or size + len(block.body) > self._budget.append_bytes_max
             ):
-                shed += self._append_part(part, size)
+                shed += self._append_part(part, size, merge_below)
                 part, size = [], 0
             part.append(block)
             size += len(block.body)
-        return shed + self._append_part(part, size)
+        return shed + self._append_part(part, size, merge_below)
 
     def forget(self, rows: Iterable[int]) -> Mapping[str, int]:
         """Delete rows that were acknowledged; return lane -> records deleted."""
@@ -98,7 +105,8 @@ class Database:
             for row in rows:
                 for block in table.read(self._sql, row - 1, row + 1, 1):
                     gap = Gap(block.lane, block.boot, block.first_seq, block.last_seq, block.count, cause)
-                    table.note_gap(self._sql, gap)
+                    if block.lane:
+                        table.note_gap(self._sql, gap)
                     table.bury(self._sql, row, reason)
             buried = table.delete(self._sql, rows)
             table.thin_the_dead(self._sql, self._dead_bytes_max)
@@ -124,10 +132,10 @@ class Database:
         """Fold the WAL into the file and close it."""
         self._sql.close()
 
-    def _append_part(self, blocks: Sequence[Block], size: int) -> int:
+    def _append_part(self, blocks: Sequence[Block], size: int, merge_below: int) -> int:
         events = all(map(_is_event, blocks))
         try:
-            shed = self._budget.make_room(self._sql, size, for_events=events)
+            shed = self._budget.make_room(self._sql, size, for_events=events, merge_below=merge_below)
         except StoreFullError:
             return self._give_up(blocks)
         with self._sql.transaction():

@@ -44,6 +44,7 @@ class DrainNews:
         forget: These rows were delivered, or had nothing to deliver.
         bury: These rows never will be: why, and the broker's reason code.
         oversize: The one record of this parcel is larger than the broker takes.
+        empty: Everything that could be read was delivered.
     """
 
     ready: Callable[[], None]
@@ -51,6 +52,7 @@ class DrainNews:
     forget: Callable[[Sequence[int]], None]
     bury: Callable[[Sequence[int], GapCause, int], None]
     oversize: Callable[[Parcel], None]
+    empty: Callable[[], None]
 
 
 class Drain:
@@ -83,6 +85,11 @@ class Drain:
         self._refused = False  # since the last look behind the cursor
         self._rounds = 0  # looks in a row that met refusals
         self._next_ns = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether rows are, or may be, in anybody's hands."""
+        return self._running
 
     def start(self) -> None:
         """The link is up."""
@@ -134,6 +141,7 @@ class Drain:
                 self._strikes.pop(row, None)
                 done.append(row)
         self._news.forget(done)
+        self._say_if_empty()
         self._read_ahead()
 
     def refused(self, parcel: Parcel, reason_code: int) -> None:
@@ -178,6 +186,11 @@ class Drain:
         if self._running:
             self._timers.later(name, delay_s, function)
 
+    def _say_if_empty(self) -> None:
+        if self._exhausted and not self._parcels_of_row and not self._ready:
+            self._news.before_read()
+            self._news.empty()
+
     def _forget_handed_out(self) -> None:
         self._generation += 1
         self._ready.clear()
@@ -208,6 +221,7 @@ class Drain:
         if chunk.last_row <= self._cursor:
             self._exhausted = not self._look_once_more
             self._look_once_more = False
+            self._say_if_empty()
             self._read_ahead()
             return
         self._cursor = chunk.last_row

@@ -21,8 +21,9 @@ from pathlib import Path
 from edgetwin.records import Gap, GapCause
 
 _MAGIC = b"ETWSEQ1\n"
-_HEAD = struct.Struct("<8s16s36sB3xI")  # magic, boot, kernel boot id, ended in order, lanes
+_HEAD = struct.Struct("<8s16s36sB3xIQ")  # magic, boot, kernel boot id, ended in order, lanes, newest row
 _IN_ORDER_AT = 60
+_ROW_AT = 68
 _SLOT = struct.Struct("<64sQQ")  # lane, next number, lowest number not accounted for
 _NUMBER = struct.Struct("<Q")
 _NEXT_AT = 64
@@ -39,15 +40,17 @@ class LastBoot:
         boot: Its id.
         gaps: What of it nobody answers for.
         counted: Lane -> how far it had counted.
+        newest_row: The newest row it knew to be on disk.
     """
 
     boot: str
     gaps: tuple[Gap, ...]
     counted: Mapping[str, int]
+    newest_row: int = 0
 
 
 class Numbers:
-    """The file of one boot. Without `open`, or where the file cannot be made, noting does nothing."""
+    """The file of one boot. Before `begin`, or where the file cannot be made, noting does nothing."""
 
     def __init__(self, path: Path, boot: str) -> None:
         self._path = path
@@ -57,19 +60,18 @@ class Numbers:
         self._slots: dict[str, int] = {}
         self._counted: dict[str, int] = {}
 
-    def open(self, lanes: Iterable[str]) -> LastBoot | None:
-        """Read the file of the last boot, then begin this one's. Return what the last one tells, if it can be believed.
+    def begin(self, lanes: Iterable[str]) -> None:
+        """Begin the file of this boot; what the last one left must be safe by now.
 
         Raises:
-            OSError: The new file cannot be made.
+            OSError: It cannot be made.
         """
-        last = read(self._path)
         names = list(lanes)
         self._slots = {lane: _HEAD.size + index * _SLOT.size for index, lane in enumerate(names)}
         content = bytearray(_HEAD.size + len(names) * _SLOT.size)
-        _HEAD.pack_into(content, 0, _MAGIC, self._boot.encode(), kernel_boot_id().encode(), 0, len(names))
+        _HEAD.pack_into(content, 0, _MAGIC, self._boot.encode(), kernel_boot_id().encode(), 0, len(names), 0)
         for lane, offset in self._slots.items():
-            _SLOT.pack_into(content, offset, lane.encode(), 0, 0)
+            _SLOT.pack_into(content, offset, lane.encode(), self._counted.get(lane, 0), 0)
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         scratch = self._path.with_name(self._path.name + ".new")
         scratch.unlink(missing_ok=True)
@@ -77,7 +79,11 @@ class Numbers:
         os.write(self._descriptor, content)
         self._content = content
         scratch.replace(self._path)
-        return last
+
+    def note_row(self, row: int) -> None:
+        """Note the newest row that is on disk: a file that ends before it has lost some."""
+        if self._content:
+            _NUMBER.pack_into(self._content, _ROW_AT, row)
 
     def note(self, lane: str, next_seq: int) -> None:
         """Note how far a lane has counted; `write` makes it last."""
@@ -117,7 +123,7 @@ def read(path: Path) -> LastBoot | None:
     """Return what the file tells, or None when there is none that can be believed."""
     try:
         content = path.read_bytes()
-        magic, boot, kernel, in_order, count = _HEAD.unpack_from(content)
+        magic, boot, kernel, in_order, count, newest_row = _HEAD.unpack_from(content)
         if magic != _MAGIC or len(content) != _HEAD.size + count * _SLOT.size:
             return None
     except (OSError, struct.error):
@@ -136,7 +142,7 @@ def read(path: Path) -> LastBoot | None:
             continue
         last, missing = (next_seq - 1, next_seq - lowest) if same_kernel else (None, None)
         gaps.append(Gap(lane, boot_id, lowest, last, missing, GapCause.CRASH))
-    return LastBoot(boot_id, tuple(gaps), counted)
+    return LastBoot(boot_id, tuple(gaps), counted, newest_row)
 
 
 def kernel_boot_id() -> str:

@@ -23,6 +23,7 @@ QUARANTINED_MAX = 2
 _SIDE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 _QUICK_CHECK_MAX_BYTES = 16_000_000  # a larger file would take seconds; its damage shows when it is read
 _MAGIC = b"SQLite format 3\0"
+_PAGES_AT = 28
 _APPLICATION_ID_AT = 68
 _OUR_TABLE = b"CREATE TABLE block"
 _TABLES = {"block", "total", "counter", "gap", "dead"}
@@ -33,7 +34,8 @@ PRAGMA page_size = {PAGE_BYTES};
 BEGIN;
 CREATE TABLE block (
     row INTEGER PRIMARY KEY, lane TEXT NOT NULL, boot TEXT NOT NULL, class TEXT NOT NULL, event INTEGER NOT NULL,
-    first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, count INTEGER NOT NULL, body BLOB NOT NULL
+    first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, count INTEGER NOT NULL, crc INTEGER NOT NULL,
+    body BLOB NOT NULL
 );
 CREATE TABLE total (lane TEXT PRIMARY KEY, records INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -66,7 +68,9 @@ def connect(path: Path, wal_pages: int) -> sqlite3.Connection:
     """
     try:
         _create_if_absent(path)
+        _keep_wal(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection.text_factory = _text  # damage in a text must not look like a failing disk
         try:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE").close()  # one connection, ever: no -shm, no sharing
             _check(connection, path)
@@ -74,13 +78,16 @@ def connect(path: Path, wal_pages: int) -> sqlite3.Connection:
         except BaseException:
             connection.close()
             raise
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeError) as error:
         raise translate(error, path) from error
+    _kept_wal(path).unlink(missing_ok=True)
     return connection
 
 
 def translate(error: Exception, path: Path) -> StoreError:
     """Return what a failure of SQLite or the file system means for the outbox."""
+    if isinstance(error, UnicodeError):
+        return StoreDamagedError(f"{path}: {error}")
     code = getattr(error, "sqlite_errorcode", None)
     if isinstance(code, int) and code & 0xFF in _DAMAGE:
         return StoreDamagedError(f"{path}: {error}")
@@ -96,11 +103,29 @@ def set_aside(path: Path) -> Path:
     for suffix in reversed(_SIDE_SUFFIXES):  # the main file last: whoever is interrupted finds it and begins again
         with suppress(FileNotFoundError):
             os.replace(f"{path}{suffix}", f"{target}{suffix}")  # noqa: PTH105  # suffixes are not Path suffixes
+    with suppress(FileNotFoundError):  # opening the broken file may have folded its WAL in: this is the WAL as it was
+        os.replace(_kept_wal(path), f"{target}-wal")  # noqa: PTH105
     for old in sorted(_quarantined(path), key=_number)[:-QUARANTINED_MAX]:
         for suffix in _SIDE_SUFFIXES:
             Path(f"{old}{suffix}").unlink(missing_ok=True)
     _sync_directory(path.parent)
     return target
+
+
+def _keep_wal(path: Path) -> None:
+    """Give the WAL a second name while the file is checked: SQLite deletes it when a connection closes."""
+    kept = _kept_wal(path)
+    kept.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        os.link(f"{path}-wal", kept)
+
+
+def _kept_wal(path: Path) -> Path:
+    return Path(f"{path}-wal.kept")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
 def _create_if_absent(path: Path) -> None:
@@ -110,7 +135,7 @@ def _create_if_absent(path: Path) -> None:
         if path.stat().st_size == 0:
             msg = f"{path}: empty where a database should be"
             raise StoreDamagedError(msg)  # SQLite would silently delete its WAL
-        _refuse_foreign(path)
+        _look_at(path)
         return
     if wal.exists():
         msg = f"{wal}: a write-ahead log without its database"
@@ -130,13 +155,22 @@ def _create_if_absent(path: Path) -> None:
     _sync_directory(path.parent)
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Leave another program's database alone: opening it would already change it (its WAL would be folded in)."""
+def _look_at(path: Path) -> None:
+    """Judge the file by its first page: opening it would already change it (its WAL would be folded in).
+
+    Raises:
+        StoreDamagedError: Not a whole database.
+        StoreError: Another program's.
+    """
     with path.open("rb") as file:
         page = file.read(PAGE_BYTES)
     ours = page[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4] == APPLICATION_ID.to_bytes(4, "big")
-    whole = len(page) == PAGE_BYTES  # of a shorter file nothing can be said; it is broken in any case
-    if whole and page.startswith(_MAGIC) and not ours and _OUR_TABLE not in page:
+    size = path.stat().st_size
+    pages = int.from_bytes(page[_PAGES_AT : _PAGES_AT + 4], "big")
+    if len(page) < PAGE_BYTES or not page.startswith(_MAGIC) or (ours and size < pages * PAGE_BYTES):
+        msg = f"{path}: {size} bytes that are no whole database"
+        raise StoreDamagedError(msg)
+    if not ours and _OUR_TABLE not in page:
         msg = f"{path} is a database of something else; choose another [store] path"
         raise StoreError(msg)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from edgetwin import wire
 from edgetwin.clock import Clock, seconds_to_ns
 from edgetwin.errors import StoreError
 from edgetwin.records import Fate, Gap, GapCause, Parcel, Record
+from edgetwin.store import numbers
 from edgetwin.store.backlog import Packer
 from edgetwin.store.block import Block, pack
 from edgetwin.store.database import Database, Totals
@@ -111,11 +113,20 @@ class Outbox:
         self._ripe_ns = seconds_to_ns(limits.commit_interval_s * 3 / 4)
         self._timers = Timers()
         self._ledger = Ledger()
-        self._numbers = Numbers(Path(f"{path}.seq"), boot)
+        self._numbers_path = Path(f"{path}.seq")
+        self._numbers = Numbers(self._numbers_path, boot)
+        self._lanes: list[str] = []
         self._writer = Writer(path, limits.max_bytes, self._loop, self._was_set_aside)
         self._shelf = Shelf(self._writer, self._ledger, self._timers)
         self.gaps = Gaps(self._writer, self._shelf, self._timers, news.tell, news.given_up)
-        drain_news = DrainNews(news.changed, self._shelf.flush, self._shelf.forget, self.gaps.bury, self._oversize)
+        drain_news = DrainNews(
+            news.changed,
+            self._shelf.flush,
+            self._shelf.forget,
+            self.gaps.bury,
+            self._oversize,
+            self._shelf.reconcile,
+        )
         self.drain = Drain(self._writer, packer, self._ledger, clock, drain_news, limits.backlog_rate_max)
         self.refusals = 0
         self._appending: asyncio.Future[int] | None = None
@@ -133,13 +144,12 @@ class Outbox:
         Args:
             lanes: Names of all lanes.
         """
+        self._lanes = list(lanes)
+        self._last_boot = numbers.read(self._numbers_path)
         try:
-            self._last_boot = self._numbers.open(lanes)
-            gaps = self._last_boot.gaps if self._last_boot else ()
-            totals = await self._writer.call(lambda database: _begin(database, gaps))
-        except (StoreError, OSError) as error:
-            self.gaps.add(self._last_boot.gaps if self._last_boot else ())
-            self._disk_failed(StoreError(str(error)))
+            totals = await self._writer.call(self._begin_call())
+        except StoreError as error:
+            self._disk_failed(error)
         else:
             self._learn(totals)
 
@@ -263,7 +273,9 @@ class Outbox:
             self._appending.add_done_callback(lambda future: self._appended(future, drafts))
 
     def _append_call(self, drafts: Sequence[Draft]) -> Callable[[Database], int]:
-        return partial(_append, drafts=drafts, standalone=self._standalone, boot=self._boot)
+        # While the link is down no row but the open ones is in anybody's hands.
+        mine = 0 if self.drain.running else (self._ledger.backlog_end or 0)
+        return partial(_append, drafts=drafts, standalone=self._standalone, boot=self._boot, merge_below=mine)
 
     def _appended(self, future: asyncio.Future[int], drafts: Sequence[Draft]) -> None:
         self._appending = None
@@ -272,6 +284,7 @@ class Outbox:
             self._disk_failed(error)
             return
         self._disk_works()
+        self._numbers.note_row(drafts[-1].row)
         self._shelf.added(counts(drafts))
         if shed := future.result():
             self._shelf.recount()
@@ -294,7 +307,7 @@ class Outbox:
     def _retry(self) -> None:
         """Only a write that succeeds ends the trouble: a full disk can be read very well."""
         if not self._learned:
-            self._writer.call(lambda database: database.totals()).add_done_callback(self._learned_late)
+            self._writer.call(self._begin_call()).add_done_callback(self._learned_late)
             return
         drafts = self._ledger.pending() or self._ledger.cut(self._clock.now_ns())
         if drafts and self._appending is None:
@@ -310,9 +323,15 @@ class Outbox:
             self._learn(future.result())
             self._retry()
 
+    def _begin_call(self) -> Callable[[Database], Totals]:
+        return partial(_begin, last=self._last_boot)
+
     def _learn(self, totals: Totals) -> None:
+        """The file is open, and knows what the last boot left: the numbers of this one may be begun."""
         self._learned = True
         self._shelf.learn(totals)
+        with suppress(OSError):  # then a crash is told less exactly; the disk will be heard of soon enough
+            self._numbers.begin(self._lanes)
 
     def _note_unaccounted(self) -> None:
         """Note from where on nobody answers for a lane's numbers: not the broker, not the disk, no gap on disk."""
@@ -356,7 +375,9 @@ class Outbox:
         self._timers.later("tick", 0.0, self._tick)
 
 
-def _append(database: Database, *, drafts: Sequence[Draft], standalone: Callable[[Record], bytes], boot: str) -> int:
+def _append(
+    database: Database, *, drafts: Sequence[Draft], standalone: Callable[[Record], bytes], boot: str, merge_below: int
+) -> int:
     """Runs on the store's thread: encode, compress, write."""
     blocks = []
     for draft in drafts:
@@ -364,13 +385,19 @@ def _append(database: Database, *, drafts: Sequence[Draft], standalone: Callable
         empty = Block(draft.row, lane.name, boot, lane.channel_class, lane.is_event, 0, 0, 0, b"")
         records = [standalone(record) for record in draft.records]
         blocks.append(pack(empty, records, [record.seq for record in draft.records]))
-    return database.append(blocks)
+    return database.append(blocks, merge_below)
 
 
-def _begin(database: Database, gaps: Sequence[Gap]) -> Totals:
-    if gaps:
+def _begin(database: Database, *, last: LastBoot | None) -> Totals:
+    totals = database.totals()
+    if last is not None:
+        gaps = list(last.gaps)
+        if totals.next_row <= last.newest_row:  # the file ends before what the last boot knew to be on disk
+            gaps += [
+                Gap(lane, last.boot, 0, seq - 1, None, GapCause.DAMAGED) for lane, seq in last.counted.items() if seq
+            ]
         database.remember_gaps(gaps)
-    return database.totals()
+    return totals
 
 
 def _finish(database: Database, rows: Sequence[int], gaps: Sequence[Gap], safe: Sequence[int]) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from edgetwin.records import ChannelClass, Gap, GapCause
-from edgetwin.store.block import Block
+from edgetwin.store.block import Block, restored
 from edgetwin.store.sql import Sql
 
-_COLUMNS = "row, lane, boot, class, event, first_seq, last_seq, count, body"
+_COLUMNS = "row, lane, boot, class, event, first_seq, last_seq, count, crc, body"
 _SELECT = f"SELECT {_COLUMNS} FROM block"  # noqa: S608
 _GAP_COLUMNS = "lane, boot, from_seq, to_seq, count, cause"
 
@@ -33,9 +33,9 @@ def read_class(sql: Sql, channel_class: ChannelClass, after: int, blocks_max: in
 def insert(sql: Sql, block: Block) -> None:
     """Add a block."""
     sql.execute(
-        f"INSERT INTO block ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        f"INSERT INTO block ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
         (block.row, block.lane, block.boot, block.channel_class, block.event, block.first_seq, block.last_seq,
-         block.count, block.body),
+         block.count, block.crc, block.body),
     )  # fmt: skip
     count(sql, block.lane, block.count)
 
@@ -43,8 +43,8 @@ def insert(sql: Sql, block: Block) -> None:
 def replace(sql: Sql, old: Block, new: Block) -> None:
     """Put fewer records into a row."""
     sql.execute(
-        "UPDATE block SET first_seq = ?, last_seq = ?, count = ?, body = ? WHERE row = ?",
-        (new.first_seq, new.last_seq, new.count, new.body, old.row),
+        "UPDATE block SET first_seq = ?, last_seq = ?, count = ?, crc = ?, body = ? WHERE row = ?",
+        (new.first_seq, new.last_seq, new.count, new.crc, new.body, old.row),
     )
     count(sql, old.lane, new.count - old.count)
 
@@ -107,9 +107,24 @@ def thin_the_dead(sql: Sql, bytes_max: int) -> None:
 
 
 def _block(row: tuple[Any, ...]) -> Block:
-    return Block(row[0], row[1], row[2], ChannelClass(row[3]), bool(row[4]), *row[5:])
+    """Return the block of a row; where its small columns are damaged, as its records tell it."""
+    number, lane, boot, class_name, event, first_seq, last_seq, records, crc, body = row
+    known = class_name in set(ChannelClass)
+    block = Block(
+        number,
+        lane,
+        boot,
+        ChannelClass(class_name) if known else ChannelClass.CRITICAL,
+        bool(event),
+        first_seq,
+        last_seq,
+        records,
+        body if isinstance(body, bytes) else b"",
+    )
+    return block if known and block.crc == crc else restored(block)
 
 
 def _gap(row: tuple[Any, ...]) -> Gap:
     lane, boot, from_seq, to_seq, count, cause, gap_id = row
-    return Gap(lane, boot, from_seq, to_seq, count, GapCause(cause), gap_id)
+    known = GapCause(cause) if cause in set(GapCause) else GapCause.DAMAGED
+    return Gap(lane, boot, from_seq, to_seq, count, known, gap_id)

@@ -41,6 +41,11 @@ class Shelf:
         self._stored = dict(totals.records)
         self._ledger.continue_rows(totals.next_row)
 
+    def reconcile(self) -> None:
+        """Everything was delivered: what is still counted is there, or its row had a damaged name."""
+        if self.records > self._ledger.open_records:
+            self.recount()
+
     def recount(self) -> None:
         """Ask the file."""
         self._writer.call(lambda database: database.totals()).add_done_callback(

@@ -33,7 +33,7 @@ class Sql:
         """
         try:
             return self._connection.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise translate(error, self._path) from error
 
     def transaction(self) -> Transaction:

@@ -95,9 +95,9 @@ class Writer:
     def _recover(self, error: Exception) -> None:
         if not isinstance(error, StoreError):
             return
-        self._close_database()
         if isinstance(error, StoreDamagedError):
-            self._begin_anew(error)
+            self._begin_anew(error)  # before closing, which would fold the WAL into the broken file and delete it
+        self._close_database()
 
     def _begin_anew(self, error: StoreDamagedError) -> None:
         with suppress(OSError):  # a disk that does not even rename: the next call meets it, and says so

@@ -56,18 +56,7 @@ def _sql(path: Path, statement: str) -> None:
     connection.close()
 
 
-_FOLDED = pytest.mark.xfail(
-    strict=True,
-    raises=FileNotFoundError,
-    reason="defect: closing the handle folds the log into the broken file before both are set aside",
-)
-BROKEN = (
-    pytest.param(_garbage, marks=_FOLDED),
-    pytest.param(_half, marks=_FOLDED),
-    _empty,
-    _absent,
-    _newer,
-)
+BROKEN = (_garbage, _half, _empty, _absent, _newer)
 
 
 @pytest.mark.parametrize("damage", BROKEN)
@@ -96,11 +85,6 @@ def test_at_most_two_broken_files_are_kept(original: Original, tmp_path: Path) -
     ]  # fmt: skip
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="defect: a row's small columns are believed; where they cannot be read, the drain or the daemon ends",
-)
 @pytest.mark.parametrize(
     "statement",
     [
@@ -119,11 +103,6 @@ def test_damage_to_the_small_columns_of_a_row_costs_that_row_alone(
     assert tried(store, original).wrong == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="defect: a gap whose cause cannot be read keeps all others from being told",
-)
 def test_a_damaged_gap_does_not_silence_the_others(store: Path) -> None:
     """Two gaps wait to be told; one has lost a bit."""
 
@@ -140,11 +119,7 @@ def test_a_damaged_gap_does_not_silence_the_others(store: Path) -> None:
     assert "sound" in asyncio.run(story())
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="defect: a quarantine tells of the last boot only, not of those before it",
-)
+@pytest.mark.xfail(strict=True, reason="a quarantine tells of the last boot only, not of those before it")
 def test_what_older_boots_left_in_a_broken_file_is_told_too(original: Original, store: Path) -> None:
     """Two restarts in one outage, then the file breaks: the numbers of the first boot are in no gap."""
 

@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from edgetwin.continuity import Continuity
 from edgetwin.records import GapCause
 from tests.proofs.keeper import Keeper, covered
@@ -46,11 +44,6 @@ def test_what_a_killed_boot_had_in_memory_is_told_by_the_next(tmp_path: Path) ->
     assert _told(tmp_path) == set(range(RECORDS))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="defect: the file of numbers is replaced before what the last one told is in the outbox",
-)
 def test_a_boot_killed_at_any_step_of_its_start_forgets_nothing(tmp_path: Path) -> None:
     """At each write, sync and rename on the store; after it, the numbers of the boot before are still explained."""
     strace = shutil.which("strace")

@@ -95,11 +95,6 @@ def test_a_week_that_does_not_fit_is_accounted_for_to_the_last_number(tmp_path: 
     print(f"{put.total()} records of a week, {continuity.records} kept in a small file, the others counted")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="defect: a row that shrinks in place frees no page, so thinning goes on to the last level, and then cuts",
-)
 def test_thinning_leaves_as_much_as_fits_evenly(tmp_path: Path) -> None:
     """Twice too much: about a half stays, evenly; not a hundredth of it, and not the newest days alone."""
 

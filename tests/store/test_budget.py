@@ -30,7 +30,7 @@ class _Filling:
         self.row = 0
         self.next_seq: dict[str, int] = {}
         self.numbers = Numbers(path.with_name(path.name + ".seq"), "b")
-        self.numbers.open(["odom", "scan", "gap"])
+        self.numbers.begin(["odom", "scan", "gap"])
         self.database = Database(path, max_bytes)
         self.shed = 0
 

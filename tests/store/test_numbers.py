@@ -24,7 +24,7 @@ def _seq(tmp_path: Path) -> Path:
 def _counted(path: Path, boot: str = "first", lanes: tuple[str, ...] = ("odom", "scan", "gap")) -> Numbers:
     """A boot that has counted odom to 10 and scan to 5, and was never closed."""
     numbers = Numbers(path, boot)
-    numbers.open(lanes)
+    numbers.begin(lanes)
     numbers.note("odom", 10)
     numbers.note("scan", 5)
     numbers.write()
@@ -42,7 +42,7 @@ def test_what_was_noted_survives_a_kill_to_the_number(seq: Path) -> None:
     numbers.note("odom", 12)
     numbers.write()
 
-    last = Numbers(seq, "second").open(["odom"])
+    last = read(seq)
 
     assert last is not None
     assert (last.boot, dict(last.counted)) == ("first", {"odom": 12, "scan": 5, "gap": 0})
@@ -97,7 +97,7 @@ def test_after_a_power_cut_the_gap_is_open_ended(seq: Path, tmp_path: Path, monk
 def test_a_new_boot_begins_its_own_file(seq: Path) -> None:
     """With other lanes, at zero; nobody else can read it; no scratch file stays."""
     _counted(seq)
-    Numbers(seq, "second").open(["imu"])
+    Numbers(seq, "second").begin(["imu"])
 
     last = read(seq)
 
@@ -112,7 +112,7 @@ def test_without_a_file_noting_is_nothing(tmp_path: Path) -> None:
     numbers = Numbers(tmp_path / "file" / "x.seq", "first")
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError, match="file"):
-        numbers.open(["odom"])
+        numbers.begin(["odom"])
 
     numbers.note("odom", 1)
     numbers.note_unaccounted({"odom": 0})
@@ -126,7 +126,7 @@ def test_a_damaged_file_tells_nothing(seq: Path, content: bytes) -> None:
     seq.write_bytes(content)
 
     assert read(seq) is None
-    assert Numbers(seq, "second").open(["odom"]) is None
+    assert read(seq) is None
 
 
 @pytest.mark.parametrize("cut", [1, 70, 80, 200])
