@@ -18,8 +18,8 @@ $(READY): requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
-packages: ## what the tests need from the system: mosquitto
-	@.ci/packages mosquitto
+packages: ## what the tests need from the system: mosquitto, strace, mkfs.ext4
+	@.ci/packages mosquitto strace e2fsprogs
 
 demo: $(READY) ## the main job on one machine: simulated robot, broker, daemon, an outage
 	$(BIN)/edgetwin demo
