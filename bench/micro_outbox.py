@@ -23,7 +23,8 @@ from edgetwin import wire
 from edgetwin.clock import SystemClock
 from edgetwin.records import ChannelClass, Gap, Lane, Parcel, Record
 from edgetwin.store.backlog import Packer
-from edgetwin.store.outbox import Limits, Outbox, OutboxNews
+from edgetwin.store.outbox import Outbox
+from edgetwin.store.terms import Limits, OutboxNews
 
 INSERTS, ACKED, KEPT = "INSERT + COMMIT", "acked in time", "kept, then drained"
 _METHOD = """\

@@ -26,7 +26,8 @@ from edgetwin.clock import NS_PER_US, Clock
 from edgetwin.records import Encoding, EventKind, Gap, GapCause, Lane, LinkState, Parcel, Record
 from edgetwin.settings import Settings
 from edgetwin.store.backlog import PARCEL_BYTES_MAX, Packer
-from edgetwin.store.outbox import Limits, Outbox, OutboxNews
+from edgetwin.store.outbox import Outbox
+from edgetwin.store.terms import Limits, OutboxNews
 from edgetwin.uplink.link import Broker, Link, LinkNews
 from edgetwin.uplink.live import PARCEL_BYTES_MAX as LIVE_BYTES_MAX
 from edgetwin.uplink.live import LiveLane

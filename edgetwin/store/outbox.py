@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,57 +17,21 @@ from edgetwin import wire
 from edgetwin.clock import Clock, seconds_to_ns
 from edgetwin.errors import StoreError
 from edgetwin.records import Fate, Gap, GapCause, Parcel, Record
-from edgetwin.store import numbers
+from edgetwin.store import calls
 from edgetwin.store.backlog import Packer
-from edgetwin.store.block import Block, pack
+from edgetwin.store.books import Books
 from edgetwin.store.database import Database, Totals
 from edgetwin.store.drain import Drain, DrainNews
 from edgetwin.store.gaps import Gaps
 from edgetwin.store.ledger import Draft, Ledger, counts
-from edgetwin.store.numbers import LastBoot, Numbers
 from edgetwin.store.shelf import Shelf
+from edgetwin.store.terms import Limits, OutboxNews
 from edgetwin.store.timers import Timers
 from edgetwin.store.writer import Writer
 
 MEMORY_RECORDS_MAX = 50_000  # young records while the disk fails
 _RETRY_S = 1.0
 _FOREVER_NS = 2**62
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxNews:
-    """What the outbox tells the roof, on the loop.
-
-    Attributes:
-        changed: Backlog is ready to be taken.
-        committed: Records went to disk: the live lane may let go of what it cannot send.
-        trouble: The disk fails (words), or works again (None). Once per change.
-        set_aside: A broken file was moved to this name; what was wrong with it.
-        given_up: Records will never arrive: why, how many more.
-        tell: Numbers that will never arrive: make an event of the gap and return its record.
-    """
-
-    changed: Callable[[], None]
-    committed: Callable[[], None]
-    trouble: Callable[[str | None], None]
-    set_aside: Callable[[Path, str], None]
-    given_up: Callable[[GapCause, int], None]
-    tell: Callable[[Gap], Record]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the outbox keeps to.
-
-    Attributes:
-        max_bytes: For the file, its WAL and the file of numbers.
-        commit_interval_s: After this long a record is acknowledged or on disk.
-        backlog_rate_max: Records per second of the backlog lane; 0: no limit.
-    """
-
-    max_bytes: int
-    commit_interval_s: float
-    backlog_rate_max: float = 0.0
 
 
 class Outbox:
@@ -113,28 +75,17 @@ class Outbox:
         self._ripe_ns = seconds_to_ns(limits.commit_interval_s * 3 / 4)
         self._timers = Timers()
         self._ledger = Ledger()
-        self._numbers_path = Path(f"{path}.seq")
-        self._numbers = Numbers(self._numbers_path, boot)
-        self._lanes: list[str] = []
         self._writer = Writer(path, limits.max_bytes, self._loop, self._was_set_aside)
-        self._shelf = Shelf(self._writer, self._ledger, self._timers)
-        self.gaps = Gaps(self._writer, self._shelf, self._timers, news.tell, news.given_up)
-        drain_news = DrainNews(
-            news.changed,
-            self._shelf.flush,
-            self._shelf.forget,
-            self.gaps.bury,
-            self._oversize,
-            self._shelf.reconcile,
-        )
+        self._shelf = shelf = Shelf(self._writer, self._ledger, self._timers)
+        self.gaps = gaps = Gaps(self._writer, shelf, self._timers, news.tell, news.given_up)
+        self._books = Books(Path(f"{path}.seq"), boot, self._ledger, shelf, gaps)
+        drain_news = DrainNews(news.changed, shelf.flush, shelf.forget, gaps.bury, self._oversize, shelf.reconcile)
         self.drain = Drain(self._writer, packer, self._ledger, clock, drain_news, limits.backlog_rate_max)
         self.refusals = 0
         self._appending: asyncio.Future[int] | None = None
-        self._numbers_noted = False
         self._closing = False
         self._troubled = False
         self._learned = False  # what the file holds; before that nothing is written: its rows must not be taken
-        self._last_boot: LastBoot | None = None
 
     async def open(self, lanes: Iterable[str]) -> None:
         """Open the file and learn what it holds, and what the last boot left unaccounted for.
@@ -144,8 +95,7 @@ class Outbox:
         Args:
             lanes: Names of all lanes.
         """
-        self._lanes = list(lanes)
-        self._last_boot = numbers.read(self._numbers_path)
+        self._books.open(lanes)
         try:
             totals = await self._writer.call(self._begin_call())
         except StoreError as error:
@@ -169,10 +119,7 @@ class Outbox:
 
     def put(self, record: Record) -> None:
         """Answer for a new record from now on."""
-        self._numbers.note(record.lane.name, record.seq + 1)
-        if not self._numbers_noted:
-            self._numbers_noted = True
-            self._loop.call_soon(self._write_numbers)
+        self._books.count(record)
         self._ledger.put(record)
         if record.lane.urgent:
             self._loop.call_soon(self._commit)
@@ -233,16 +180,11 @@ class Outbox:
                 await self._writer.call(self._append_call(drafts))
                 self._shelf.forget(self._ledger.committed())
             rows, gaps, safe = self._shelf.take_forgettable(), self.gaps.take_unwritten(), self.gaps.safe()
-            await self._writer.call(lambda database: _finish(database, rows, gaps, safe))
+            await self._writer.call(lambda database: calls.finish(database, rows, gaps, safe))
             in_order = True
         finally:
-            self._note_unaccounted()
-            self._numbers.close(in_order=in_order)
+            self._books.close(in_order=in_order)
             await self._writer.close()
-
-    def _write_numbers(self) -> None:
-        self._numbers_noted = False
-        self._numbers.write()
 
     def _settle(self, fate: Callable[[Iterable[Record]], list[int]], records: Iterable[Record]) -> None:
         end = self._ledger.backlog_end
@@ -258,7 +200,7 @@ class Outbox:
             self.gaps.give_up(self._boot, shed)
             if shed:
                 self._news.committed()  # the live lane may let go of them
-        self._note_unaccounted()
+        self._books.look()
         if self._ledger.young:
             self._timers.later("tick", self._look_s, self._tick)
 
@@ -275,7 +217,7 @@ class Outbox:
     def _append_call(self, drafts: Sequence[Draft]) -> Callable[[Database], int]:
         # While the link is down no row but the open ones is in anybody's hands.
         mine = 0 if self.drain.running else (self._ledger.backlog_end or 0)
-        return partial(_append, drafts=drafts, standalone=self._standalone, boot=self._boot, merge_below=mine)
+        return partial(calls.append, drafts=drafts, standalone=self._standalone, boot=self._boot, merge_below=mine)
 
     def _appended(self, future: asyncio.Future[int], drafts: Sequence[Draft]) -> None:
         self._appending = None
@@ -284,13 +226,12 @@ class Outbox:
             self._disk_failed(error)
             return
         self._disk_works()
-        self._numbers.note_row(drafts[-1].row)
         self._shelf.added(counts(drafts))
         if shed := future.result():
             self._shelf.recount()
             self.gaps.count(GapCause.SHED, shed)
         self._shelf.forget(self._ledger.committed())
-        self._note_unaccounted()
+        self._books.committed(drafts[-1].row)
         self._news.committed()
         self.drain.read_on()
         if self._ledger.urgent:
@@ -324,21 +265,13 @@ class Outbox:
             self._retry()
 
     def _begin_call(self) -> Callable[[Database], Totals]:
-        return partial(_begin, last=self._last_boot)
+        return partial(calls.begin, last=self._books.last)
 
     def _learn(self, totals: Totals) -> None:
         """The file is open, and knows what the last boot left: the numbers of this one may be begun."""
         self._learned = True
         self._shelf.learn(totals)
-        with suppress(OSError):  # then a crash is told less exactly; the disk will be heard of soon enough
-            self._numbers.begin(self._lanes)
-
-    def _note_unaccounted(self) -> None:
-        """Note from where on nobody answers for a lane's numbers: not the broker, not the disk, no gap on disk."""
-        lowest = self._ledger.unaccounted()
-        for lane, seq in self.gaps.unwritten_from(self._boot).items():
-            lowest[lane] = min(seq, lowest.get(lane, seq))
-        self._numbers.note_unaccounted(lowest)
+        self._books.begin()
 
     def _oversize(self, parcel: Parcel) -> None:
         """A single record that the broker will never take."""
@@ -358,52 +291,9 @@ class Outbox:
 
     def _was_set_aside(self, moved: Path, what: str) -> None:
         """The file was broken: what only it held is lost to us; what the live lane still holds is written anew."""
-        here = [lane for lane in self._numbers.counted() if self._shelf.stored(lane)]
-        gaps = [Gap(lane, self._boot, 0, self._numbers.counted()[lane] - 1, None, GapCause.QUARANTINE) for lane in here]
-        if self._last_boot is not None:
-            earlier = self._last_boot.counted.items()
-            gaps += [
-                Gap(lane, self._last_boot.boot, 0, counted - 1, None, GapCause.QUARANTINE)
-                for lane, counted in earlier
-                if counted
-            ]
-        self.gaps.file_lost(gaps)
+        self.gaps.file_lost(self._books.lost_with_the_file())
         self._shelf.clear()
         self._ledger.disk_lost()
         self.drain.rewind()
         self._news.set_aside(moved, what)
         self._timers.later("tick", 0.0, self._tick)
-
-
-def _append(
-    database: Database, *, drafts: Sequence[Draft], standalone: Callable[[Record], bytes], boot: str, merge_below: int
-) -> int:
-    """Runs on the store's thread: encode, compress, write."""
-    blocks = []
-    for draft in drafts:
-        lane = draft.records[0].lane
-        empty = Block(draft.row, lane.name, boot, lane.channel_class, lane.is_event, 0, 0, 0, b"")
-        records = [standalone(record) for record in draft.records]
-        blocks.append(pack(empty, records, [record.seq for record in draft.records]))
-    return database.append(blocks, merge_below)
-
-
-def _begin(database: Database, *, last: LastBoot | None) -> Totals:
-    totals = database.totals()
-    if last is not None:
-        gaps = list(last.gaps)
-        if totals.next_row <= last.newest_row:  # the file ends before what the last boot knew to be on disk
-            gaps += [
-                Gap(lane, last.boot, 0, seq - 1, None, GapCause.DAMAGED) for lane, seq in last.counted.items() if seq
-            ]
-        database.remember_gaps(gaps)
-    return totals
-
-
-def _finish(database: Database, rows: Sequence[int], gaps: Sequence[Gap], safe: Sequence[int]) -> None:
-    if rows:
-        database.forget(rows)
-    if gaps:
-        database.remember_gaps(gaps)
-    if safe:
-        database.forget_gaps(safe)

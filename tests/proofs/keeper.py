@@ -14,7 +14,8 @@ from edgetwin.clock import NS_PER_S, NS_PER_US
 from edgetwin.continuity import Continuity
 from edgetwin.records import ChannelClass, Encoding, EventKind, Fate, Gap, GapCause, Lane, Parcel, Record
 from edgetwin.store.backlog import Packer
-from edgetwin.store.outbox import Limits, Outbox, OutboxNews
+from edgetwin.store.outbox import Outbox
+from edgetwin.store.terms import Limits, OutboxNews
 
 ROBOT_ID = "robot_001"
 INTERVAL_S = 0.004

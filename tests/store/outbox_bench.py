@@ -14,7 +14,8 @@ from edgetwin.clock import SystemClock
 from edgetwin.records import ChannelClass, Encoding, EventKind, Gap, GapCause, Lane, Parcel, Record
 from edgetwin.store.backlog import Packer
 from edgetwin.store.database import Database
-from edgetwin.store.outbox import Limits, Outbox, OutboxNews
+from edgetwin.store.outbox import Outbox
+from edgetwin.store.terms import Limits, OutboxNews
 from tests.store.blocks import ROOMY_BYTES
 
 PATIENCE_S = 5.0
@@ -159,7 +160,7 @@ class Bench:
         self.outbox._timers.close()
         self.outbox.drain.stop()
         self.outbox.drain._timers.close()
-        numbers = self.outbox._numbers
+        numbers = self.outbox._books._numbers
         numbers.write()  # as at the end of every turn of the loop
         if numbers._descriptor >= 0:
             os.close(numbers._descriptor)

@@ -1,0 +1,50 @@
+"""Keep room: what the outbox asks of its thread, each in one call.
+
+In: the open database; drafts, gaps, rows     Out: totals, counts. Nothing here knows the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from edgetwin.records import Gap, GapCause, Record
+from edgetwin.store.block import Block, pack
+from edgetwin.store.database import Database, Totals
+from edgetwin.store.ledger import Draft
+from edgetwin.store.numbers import LastBoot
+
+
+def append(
+    database: Database, *, drafts: Sequence[Draft], standalone: Callable[[Record], bytes], boot: str, merge_below: int
+) -> int:
+    """Encode, compress and write drafts; return how many records were shed for them."""
+    blocks = []
+    for draft in drafts:
+        lane = draft.records[0].lane
+        empty = Block(draft.row, lane.name, boot, lane.channel_class, lane.is_event, 0, 0, 0, b"")
+        records = [standalone(record) for record in draft.records]
+        blocks.append(pack(empty, records, [record.seq for record in draft.records]))
+    return database.append(blocks, merge_below)
+
+
+def begin(database: Database, *, last: LastBoot | None) -> Totals:
+    """Note what the last boot left unaccounted for; return what the file holds."""
+    totals = database.totals()
+    if last is not None:
+        gaps = list(last.gaps)
+        if totals.next_row <= last.newest_row:  # the file ends before what the last boot knew to be on disk
+            gaps += [
+                Gap(lane, last.boot, 0, seq - 1, None, GapCause.DAMAGED) for lane, seq in last.counted.items() if seq
+            ]
+        database.remember_gaps(gaps)
+    return totals
+
+
+def finish(database: Database, rows: Sequence[int], gaps: Sequence[Gap], safe: Sequence[int]) -> None:
+    """Settle what is open at the end, in one call."""
+    if rows:
+        database.forget(rows)
+    if gaps:
+        database.remember_gaps(gaps)
+    if safe:
+        database.forget_gaps(safe)
