@@ -149,9 +149,11 @@ class Pump:
             self._pump()
         session.flushed_by_caller = False
         session.flush()
-        if self._ticking and self._in_flight:
-            session.read_acks()  # those of the turn before; what they make room for leaves with the next one
-            session.listen(len(self._in_flight) > session.window // 2)
+        if self._ticking:
+            if self._in_flight:
+                session.read_acks()  # those of the turn before; what they make room for leaves with the next one
+            # With nothing in flight nobody would read: PINGRESP, DISCONNECT and the end must still be heard.
+            session.listen(not 0 < len(self._in_flight) <= session.window // 2)
 
     def ticking(self, on: bool) -> None:  # noqa: FBT001
         """Turns come at ticks: PUBACKs can wait for the next one, unless the window is filling."""

@@ -159,6 +159,27 @@ def test_after_motion_stops_the_final_state_leaves(broker: LocalBroker, robot: R
         assert len(witness.in_order("pose")) <= 5
 
 
+def test_a_busy_topic_of_which_nothing_leaves_does_not_deafen_the_link(
+    broker: LocalBroker, robot: Robot, tmp_path: Path
+) -> None:
+    """While ticks collect messages that are all held back, the broker's PINGRESP is still heard."""
+    publisher = robot.publisher(Float64, "/busy/value", 1000)
+    extra = ["rate_hz_max = 1000", "deadband = { value = 1.0 }", "heartbeat_s = 3600"]
+    section = channel("value", "/busy/value", "std_msgs/msg/Float64", extra)
+    config = configuration(broker.port, tmp_path, section, mqtt="keepalive_s = 1\nheartbeat_s = 3600")
+    with Witness(broker.port) as witness, Daemon(tmp_path, config) as daemon:
+        matched(publisher)
+        for _ in paced(500, 2500):
+            publisher.publish(Float64(data=1.0))
+
+        assert len(witness.in_order("value")) <= 2
+        assert daemon.status()["link"] | {"since_s": 0} == {
+            "state": "up", "since_s": 0, "reconnects": 0, "last_error": None,
+        }  # fmt: skip
+        assert witness.states() == ["online"]
+    robot.node.destroy_publisher(publisher)
+
+
 @pytest.mark.parametrize(
     ("reliability", "durability"),
     [
