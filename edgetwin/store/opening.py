@@ -116,7 +116,7 @@ def _keep_wal(path: Path) -> None:
     """Give the WAL a second name while the file is checked: SQLite deletes it when a connection closes."""
     kept = _kept_wal(path)
     kept.unlink(missing_ok=True)
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # none there, or a file system without links: then it is kept only as SQLite leaves it
         os.link(f"{path}-wal", kept)
 
 
@@ -167,7 +167,10 @@ def _look_at(path: Path) -> None:
     ours = page[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4] == APPLICATION_ID.to_bytes(4, "big")
     size = path.stat().st_size
     pages = int.from_bytes(page[_PAGES_AT : _PAGES_AT + 4], "big")
-    if len(page) < PAGE_BYTES or not page.startswith(_MAGIC) or (ours and size < pages * PAGE_BYTES):
+    # A power cut may leave a file shorter than its first page says, and the rest of it in the WAL: that is sound.
+    wal = Path(f"{path}-wal")
+    logged = wal.exists() and wal.stat().st_size > 0
+    if len(page) < PAGE_BYTES or not page.startswith(_MAGIC) or (ours and not logged and size < pages * PAGE_BYTES):
         msg = f"{path}: {size} bytes that are no whole database"
         raise StoreDamagedError(msg)
     if not ours and _OUR_TABLE not in page:

@@ -61,7 +61,11 @@ BROKEN = (_garbage, _half, _empty, _absent, _newer)
 
 @pytest.mark.parametrize("damage", BROKEN)
 def test_a_broken_file_is_set_aside_whole(damage: Callable[[Path], None], store: Path, original: Original) -> None:
-    """Every byte of database and log is there under the new name, and all that was in it is told as a gap."""
+    """Every byte of database and log is there under the new name, and all that was in it is told as a gap.
+
+    A file that is cut short beside a log may be sound (a power cut leaves such), so it is opened before it is judged,
+    and what the log held is then in both.
+    """
     damage(store / "outbox.db")
     before = {name: (store / name).read_bytes() for name in ("outbox.db", "outbox.db-wal") if (store / name).exists()}
 
@@ -69,7 +73,10 @@ def test_a_broken_file_is_set_aside_whole(damage: Callable[[Path], None], store:
 
     assert outcome.wrong == []
     (moved,) = outcome.quarantined
-    assert {name: Path(name.replace("outbox.db", str(moved))).read_bytes() for name in before} == before
+    after = {name: Path(name.replace("outbox.db", str(moved))).read_bytes() for name in before}
+    if damage is _half:
+        assert len(after.pop("outbox.db")) >= len(before.pop("outbox.db"))
+    assert after == before
 
 
 def test_at_most_two_broken_files_are_kept(original: Original, tmp_path: Path) -> None:
