@@ -21,6 +21,7 @@ from typing import Any
 
 import aiomqtt
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
+from paho.mqtt.enums import MQTTErrorCode
 
 from edgetwin.errors import LinkError
 from edgetwin.uplink import packets
@@ -143,6 +144,11 @@ class Session(aiomqtt.Client):
             self._client.disconnect()
             self._flush()
         self._fail(LinkError("disconnected"))
+
+    async def _misc_loop(self) -> None:
+        # aiomqtt looks once a second: with a keepalive of 1 s the PINGREQ would come too late for the broker.
+        while self._client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS:  # noqa: ASYNC110
+            await asyncio.sleep(min(1.0, self._keepalive / 4))
 
     def _schedule_flush(self) -> None:
         if not self._flush_scheduled:

@@ -166,10 +166,10 @@ def test_a_busy_topic_of_which_nothing_leaves_does_not_deafen_the_link(
     publisher = robot.publisher(Float64, "/busy/value", 1000)
     extra = ["rate_hz_max = 1000", "deadband = { value = 1.0 }", "heartbeat_s = 3600"]
     section = channel("value", "/busy/value", "std_msgs/msg/Float64", extra)
-    config = configuration(broker.port, tmp_path, section, mqtt="keepalive_s = 1\nheartbeat_s = 3600")
+    config = configuration(broker.port, tmp_path, section, mqtt="keepalive_s = 2\nheartbeat_s = 3600")
     with Witness(broker.port) as witness, Daemon(tmp_path, config) as daemon:
         matched(publisher)
-        for _ in paced(500, 2500):
+        for _ in paced(500, 3500):
             publisher.publish(Float64(data=1.0))
 
         assert len(witness.in_order("value")) <= 2
