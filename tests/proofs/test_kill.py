@@ -95,7 +95,8 @@ def test_kills_at_random_lose_nothing_that_was_safe(broker: LocalBroker, robot: 
     assert arrivals.altered == []
     assert {stream: tally.lost for stream, tally in continuity.streams.items() if tally.lost} == {}
     assert {gap["cause"] for gap in arrivals.gaps} <= {"crash"}
-    # One in ten may have met a sync, or a moment without a processor, on a machine that others use too.
+    # Weaker than the promise: the worst of 25 was 740 ms once, on a busy machine, and the cause is not known to be the
+    # load alone. Until it is, the report shows the worst and nine in ten are bounded.
     assert quantile(list(tails_s.values()), 0.9) <= COMMIT_INTERVAL_S + MARGIN_S, report
     assert "broken" not in daemon.log
 
