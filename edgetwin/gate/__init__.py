@@ -1,0 +1,1 @@
+"""Gate room: what reaches the wheels. Start reading at `gate.step`."""

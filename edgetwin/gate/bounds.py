@@ -1,0 +1,74 @@
+"""Gate room: the fastest twist on the asked curve that the robot's battery, fence and surroundings allow.
+
+In: Facts, a twist     Out: the same curve, perhaps slower, and why.
+Pure and total.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edgetwin.gate import fence, obstacle
+from edgetwin.gate.checks import Facts, battery_known
+from edgetwin.gate.envelope import NS_PER_S, clamp, scaled
+from edgetwin.motion import ZERO, Pose, Reason, Twist
+
+_LOW_BATTERY_RATIO = 0.5
+
+
+def bounded(facts: Facts, twist: Twist) -> tuple[Twist, tuple[Reason, ...]]:
+    """Return `twist`, slowed down to what is allowed now, and the reasons; zero where nothing of it is."""
+    limits = facts.limits
+    allowed = clamp(twist, limits.linear_max_mps, limits.angular_max_radps)
+    reasons: list[Reason] = []
+    if allowed != twist:
+        reasons.append(Reason.CLAMPED_SPEED)
+    for reason, slower in ((Reason.BATTERY, _by_battery), (Reason.GEOFENCE, _by_fence), (Reason.OBSTACLE, _by_scan)):
+        before, allowed = allowed, slower(facts, allowed)
+        if allowed != before:
+            reasons.append(reason)
+    return allowed, tuple(sorted(reasons, key=_ORDER.index))
+
+
+def fence_ratio(facts: Facts, twist: Twist) -> float:
+    """Return how much of `twist` still stops inside the fence: 0 to 1; 1 without a fence."""
+    limits, robot = facts.limits, facts.robot
+    if not limits.fence or twist == ZERO:
+        return 1.0
+    if robot.pose is None or robot.pose_ns is None:
+        return 0.0
+    return fence.allowed(limits.fence, _grown_old(facts, robot.pose, robot.pose_ns, twist), twist, limits)
+
+
+def _grown_old(facts: Facts, pose: Pose, heard_ns: int, twist: Twist) -> Pose:
+    """Return the pose with what the robot may have moved since it was heard added to its uncertainty."""
+    speed_mps = max(abs(twist.linear_mps), abs(facts.memory.output.linear_mps))
+    moved_m = speed_mps * max(0, facts.now_ns - heard_ns) / NS_PER_S
+    return replace(pose, sigma_m=pose.sigma_m + moved_m / 2.0)  # the fence counts two sigma
+
+
+def _by_battery(facts: Facts, twist: Twist) -> Twist:
+    limits, battery = facts.limits, facts.robot.battery
+    if not limits.battery_required:
+        return twist
+    linear_max_mps, angular_max_radps = limits.linear_max_mps, limits.angular_max_radps
+    if battery is None or not battery >= limits.battery_low:
+        linear_max_mps *= _LOW_BATTERY_RATIO
+        angular_max_radps *= _LOW_BATTERY_RATIO
+    if not battery_known(facts):
+        linear_max_mps = min(linear_max_mps, limits.battery_stale_max_mps)
+    return clamp(twist, linear_max_mps, angular_max_radps)
+
+
+def _by_fence(facts: Facts, twist: Twist) -> Twist:
+    return scaled(twist, fence_ratio(facts, twist))
+
+
+def _by_scan(facts: Facts, twist: Twist) -> Twist:
+    zone = facts.limits.scan
+    if zone is None or twist == ZERO:
+        return twist
+    return scaled(twist, obstacle.allowed(zone, facts.robot.scan, twist))
+
+
+_ORDER = tuple(Reason)
