@@ -40,6 +40,12 @@ def fence_ratio(facts: Facts, twist: Twist) -> float:
     return fence.allowed(limits.fence, _grown_old(facts, robot.pose, robot.pose_ns, twist), twist, limits)
 
 
+def scan_ratio(facts: Facts, twist: Twist) -> float:
+    """Return how much of `twist` the scan leaves: 0 to 1; 1 without a scan channel."""
+    zone = facts.limits.scan
+    return 1.0 if zone is None or twist == ZERO else obstacle.allowed(zone, facts.robot.scan, twist)
+
+
 def _grown_old(facts: Facts, pose: Pose, heard_ns: int, twist: Twist) -> Pose:
     """Return the pose with what the robot may have moved since it was heard added to its uncertainty."""
     speed_mps = max(abs(twist.linear_mps), abs(facts.memory.output.linear_mps))
@@ -65,10 +71,7 @@ def _by_fence(facts: Facts, twist: Twist) -> Twist:
 
 
 def _by_scan(facts: Facts, twist: Twist) -> Twist:
-    zone = facts.limits.scan
-    if zone is None or twist == ZERO:
-        return twist
-    return scaled(twist, obstacle.allowed(zone, facts.robot.scan, twist))
+    return scaled(twist, scan_ratio(facts, twist))
 
 
 _ORDER = tuple(Reason)

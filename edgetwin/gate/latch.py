@@ -25,7 +25,8 @@ def enter(memory: Memory, cause: Cause, reason: Reason, limits: GateLimits, now_
     if to in LATCHED:
         return _latched(memory, changed, limits, now_ns)
     if to is State.ACTIVE:
-        return replace(changed, tick_ns=now_ns)  # ticks are rare while nothing moves: the watchdog starts here
+        # Ticks are rare while nothing moves: the watchdog starts here. While braking it has never stopped.
+        return replace(changed, tick_ns=now_ns if memory.state is State.IDLE else memory.tick_ns)
     if to is State.BRAKE:
         return replace(changed, target=ZERO, burst_ends_ns=0)
     if to is State.DOWN:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgetwin.gate.checks import Facts, estop_released
+from edgetwin.gate.checks import Facts, estop_released, standing
 from edgetwin.gate.events import ResetConfirm, ResetRequest
 from edgetwin.gate.memory import Challenge, Decision, Memory
 from edgetwin.motion import Answer, Reason, State, Verdict
 
+_RESTLESS = "the robot has not been seen standing for long enough"
 _NOT_LATCHED = {
     State.INIT: Reason.NOT_READY,
     State.ESTOP: Reason.ESTOP,
@@ -29,13 +30,21 @@ def refused(memory: Memory, code: Reason, detail: str) -> tuple[Memory, Decision
     return memory, Decision(answer=answer, reasons=(code,))
 
 
+def stands(facts: Facts) -> bool:
+    """Whether the robot stands now, and has been seen standing at every tick for long enough."""
+    since_ns, limits = facts.memory.still_ns, facts.limits
+    if not limits.still_required:
+        return True
+    return standing(facts) and since_ns is not None and facts.now_ns - since_ns >= limits.still_ns
+
+
 def unmoved(facts: Facts) -> str:
     """Return what speaks against ending the latch now, in words; empty if nothing does."""
     memory, limits, now_ns = facts.memory, facts.limits, facts.now_ns
     if not estop_released(facts):
         return "the e-stop input is pressed or not heard"
-    if limits.still_required and not (memory.still_ns is not None and now_ns - memory.still_ns >= limits.still_ns):
-        return "the robot has not been seen standing for long enough"
+    if not stands(facts):
+        return _RESTLESS
     if memory.asked_ns is not None and now_ns - memory.asked_ns < limits.quiet_ns:
         return "moves are still coming in: let go of the joystick"
     return ""
@@ -52,12 +61,9 @@ def request(facts: Facts, event: ResetRequest) -> tuple[Memory, Decision]:
         return refused(memory, Reason.FORBIDDEN, "a reset takes the role operator")
     if event.stop_id != memory.stop_id:
         return refused(memory, Reason.RESET_DENIED, "another stop is latched by now: name its stop_id")
-    limits = facts.limits
-    if limits.still_required and not (
-        memory.still_ns is not None and facts.now_ns - memory.still_ns >= limits.still_ns
-    ):
-        return refused(memory, Reason.RESET_DENIED, "the robot has not been seen standing for long enough")
-    challenge = Challenge(event.fresh_nonce, event.client, event.stop_id, facts.now_ns + limits.nonce_ns)
+    if not stands(facts):
+        return refused(memory, Reason.RESET_DENIED, _RESTLESS)
+    challenge = Challenge(event.fresh_nonce, event.client, event.stop_id, facts.now_ns + facts.limits.nonce_ns)
     answer = Answer(
         Verdict.CHALLENGE, Reason.CHALLENGE, "confirm with this nonce",
         stop_id=memory.stop_id, nonce=event.fresh_nonce,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgetwin.gate.bounds import bounded, fence_ratio
+from edgetwin.gate.bounds import bounded, fence_ratio, scan_ratio
 from edgetwin.gate.checks import (
     Facts,
     against_going_on,
@@ -32,9 +32,7 @@ _RUNNING = frozenset({State.IDLE, State.ACTIVE, State.BRAKE})
 def tick(facts: Facts) -> tuple[Memory, Decision]:
     """Return the gate after a tick, and what to publish."""
     before = facts.memory
-    memory, at_once = moved_on(facts)
-    decided = replace(facts, memory=memory)
-    memory, decision = output(decided, at_once=at_once)
+    memory, decision = output(replace(facts, memory=moved_on(facts)))
     latched = memory.state in LATCHED and before.state not in LATCHED
     local = memory.state is not before.state and State.LOCAL in {memory.state, before.state}
     memory = replace(memory, tick_ns=facts.now_ns, still_ns=_still_since(facts))
@@ -47,47 +45,46 @@ def _still_since(facts: Facts) -> int | None:
     return facts.now_ns if facts.memory.still_ns is None else facts.memory.still_ns
 
 
-def moved_on(facts: Facts) -> tuple[Memory, bool]:
-    """Return the gate in the state that the facts demand, and whether braking is to be without a ramp."""
-    memory, at_once = facts.memory, False
+def moved_on(facts: Facts) -> Memory:
+    """Return the gate in the state that the facts demand."""
+    memory = facts.memory
     for look in (_stall, _estop, _start, _local, _end_of_move, _end_of_zeros):
-        cause, reason, sudden = look(replace(facts, memory=memory))
+        cause, reason = look(replace(facts, memory=memory))
         if cause is not None:
             memory = enter(memory, cause, reason, facts.limits, facts.now_ns)
-            at_once = at_once or sudden
-    return memory, at_once
+    return memory
 
 
-_Change = tuple[Cause | None, Reason, bool]
-_NONE: _Change = (None, Reason.ACCEPTED, False)
+_Change = tuple[Cause | None, Reason]
+_NONE: _Change = (None, Reason.ACCEPTED)
 
 
 def _stall(facts: Facts) -> _Change:
     """While something moves, ticks must come: a gate that slept does not know what it missed."""
     memory = facts.memory
     late = memory.tick_ns is not None and facts.now_ns - memory.tick_ns > facts.limits.tick_fault_ns
-    return (Cause.FAIL, Reason.STALLED, False) if late and memory.state in _MOVING else _NONE
+    return (Cause.FAIL, Reason.STALLED) if late and memory.state in _MOVING else _NONE
 
 
 def _estop(facts: Facts) -> _Change:
     if estop_pressed(facts):
-        return Cause.ESTOP, Reason.ESTOP, False
+        return Cause.ESTOP, Reason.ESTOP
     if not estop_released(facts):
         never_heard = facts.memory.state is State.INIT and facts.robot.estop_ns is None
-        return _NONE if never_heard else (Cause.ESTOP, Reason.ESTOP_STALE, False)
-    return Cause.ESTOP_CLEARED, Reason.ESTOP_CLEARED, False
+        return _NONE if never_heard else (Cause.ESTOP, Reason.ESTOP_STALE)
+    return Cause.ESTOP_CLEARED, Reason.ESTOP_CLEARED
 
 
 def _start(facts: Facts) -> _Change:
     if facts.memory.boot_held:
-        return Cause.BOOT_HELD, Reason.BOOT_HELD, False
-    return _NONE if missing_at_start(facts) else (Cause.READY, Reason.READY, False)
+        return Cause.BOOT_HELD, Reason.BOOT_HELD
+    return _NONE if missing_at_start(facts) else (Cause.READY, Reason.READY)
 
 
 def _local(facts: Facts) -> _Change:
     if local_override(facts):
-        return Cause.LOCAL_ON, Reason.LOCAL_OVERRIDE, False
-    return Cause.LOCAL_OFF, Reason.LOCAL_END, False
+        return Cause.LOCAL_ON, Reason.LOCAL_OVERRIDE
+    return Cause.LOCAL_OFF, Reason.LOCAL_END
 
 
 def _end_of_move(facts: Facts) -> _Change:
@@ -96,27 +93,27 @@ def _end_of_move(facts: Facts) -> _Change:
         return _NONE
     tripped = against_going_on(facts)
     if tripped:
-        return Cause.YIELD, tripped[0].reason, any(check.at_once for check in tripped)
-    if now_ns - memory.accepted_ns > facts.limits.deadman_ns:
-        return Cause.YIELD, Reason.DEADMAN, False
+        return Cause.YIELD, tripped[0].reason
+    if not 0 <= now_ns - memory.accepted_ns < facts.limits.deadman_ns:
+        return Cause.YIELD, Reason.DEADMAN
     if now_ns >= memory.ends_ns:
-        return Cause.YIELD, Reason.DURATION, False
+        return Cause.YIELD, Reason.DURATION
     return _NONE
 
 
 def _end_of_zeros(facts: Facts) -> _Change:
     memory = facts.memory
     rested = memory.state is State.BRAKE and 0 < memory.burst_ends_ns <= facts.now_ns
-    return (Cause.RESTED, Reason.RELEASED, False) if rested else _NONE
+    return (Cause.RESTED, Reason.RELEASED) if rested else _NONE
 
 
-def output(facts: Facts, *, at_once: bool) -> tuple[Memory, Decision]:
+def output(facts: Facts) -> tuple[Memory, Decision]:
     """Return what the state of `facts` publishes now."""
     state = facts.memory.state
     if state is State.ACTIVE:
         return _drive(facts)
     if state is State.BRAKE:
-        return _brake(facts, at_once=at_once)
+        return _brake(facts)
     if state in LATCHED:
         return _hold(facts)
     if state is State.DOWN and facts.now_ns < facts.memory.burst_ends_ns:
@@ -130,7 +127,7 @@ def _drive(facts: Facts) -> tuple[Memory, Decision]:
     wanted, reasons = bounded(facts, memory.target)
     if wanted == ZERO:
         blocked = enter(memory, Cause.YIELD, reasons[0], limits, facts.now_ns)
-        return _brake(replace(facts, memory=blocked), at_once=Reason.OBSTACLE in reasons)
+        return _brake(replace(facts, memory=blocked))
     dt_ns = step_ns(facts.now_ns, memory.output_ns, limits.tick_ns)
     moved, slope = slew(memory.output, memory.slope, wanted, limits, dt_ns)
     if moved != wanted:
@@ -143,11 +140,12 @@ def _drive(facts: Facts) -> tuple[Memory, Decision]:
     return _published(facts, moved, slope, reasons)
 
 
-def _brake(facts: Facts, *, at_once: bool) -> tuple[Memory, Decision]:
-    """Ramp to zero, then zeros until the burst is over."""
+def _brake(facts: Facts) -> tuple[Memory, Decision]:
+    """Ramp to zero, or zero at once where a ramp is no longer right; then zeros until the burst is over."""
     memory, limits = facts.memory, facts.limits
+    sudden = any(check.at_once for check in against_going_on(facts)) or scan_ratio(facts, memory.output) == 0.0
     moved: Twist = ZERO
-    if not at_once:
+    if not sudden:
         moved, _ = brake(memory.output, limits, step_ns(facts.now_ns, memory.output_ns, limits.tick_ns))
     if moved == ZERO and memory.burst_ends_ns == 0:
         memory = replace(memory, burst_ends_ns=facts.now_ns + limits.burst_ns)
