@@ -71,7 +71,8 @@ def _by_fence(facts: Facts, twist: Twist) -> Twist:
 
 
 def _by_scan(facts: Facts, twist: Twist) -> Twist:
-    return scaled(twist, scan_ratio(facts, twist))
+    """A scan that nobody can trust is SCAN_STALE, a check of its own; it says nothing about the way ahead."""
+    return twist if facts.robot.scan is None else scaled(twist, scan_ratio(facts, twist))
 
 
 _ORDER = tuple(Reason)

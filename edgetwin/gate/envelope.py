@@ -28,11 +28,11 @@ def scaled(twist: Twist, ratio: float) -> Twist:
 
 
 def clamp(twist: Twist, linear_max_mps: float, angular_max_radps: float) -> Twist:
-    """Return the same curve at a speed within both maxima; zero for what is not finite.
+    """Return the same curve at a speed within both maxima; zero for what is not finite, and for maxima that are none.
 
     Source: one ratio for both axes, as Nav2 Collision Monitor's `limit` action.
     """
-    if not finite(twist):
+    if not (finite(twist) and linear_max_mps >= 0.0 and angular_max_radps >= 0.0):
         return ZERO
     ratio = 1.0
     if abs(twist.linear_mps) > linear_max_mps:
@@ -106,10 +106,8 @@ def _speeds_up(now: float, target: float) -> bool:
 
 
 def _part(now: float, target: float, progress: float) -> float:
-    """Return the point at `progress` of the way; exactly the target at 1."""
-    if progress >= 1.0:
-        return target
-    part = now + (target - now) * progress
+    """Return the point at `progress` of the way; exactly the target at 1, and zero where it is as good as that."""
+    part = target if progress >= 1.0 else now + (target - now) * progress
     return part if abs(part) > _NOTHING else 0.0
 
 

@@ -28,18 +28,23 @@ def enter(memory: Memory, cause: Cause, reason: Reason, limits: GateLimits, now_
         # Ticks are rare while nothing moves: the watchdog starts here. While braking it has never stopped.
         return replace(changed, tick_ns=now_ns if memory.state is State.IDLE else memory.tick_ns)
     if to is State.BRAKE:
-        return replace(changed, target=ZERO, burst_ends_ns=0)
+        return replace(changed, target=ZERO, burst_ends_ns=None)
     if to is State.DOWN:
-        ends_ns = 0 if memory.state in SILENT else now_ns + limits.exit_burst_ns
+        ends_ns = None if memory.state in SILENT else now_ns + limits.exit_burst_ns
         return replace(changed, target=ZERO, output=ZERO, slope=(0.0, 0.0), burst_ends_ns=ends_ns)
     return replace(changed, stop_id="", stops=0, target=ZERO, output=ZERO, slope=(0.0, 0.0), output_ns=None)
+
+
+def bursting(memory: Memory, now_ns: int) -> bool:
+    """Whether zeros are to follow each other at every tick."""
+    return memory.burst_ends_ns is not None and now_ns < memory.burst_ends_ns
 
 
 def stopped(memory: Memory, limits: GateLimits, now_ns: int) -> Memory:
     """Return the gate after a stop: latched by it, or stopped once more; a reset half done is void."""
     held = enter(memory, Cause.STOP, Reason.STOPPED, limits, now_ns)
     if held is memory:
-        held = replace(memory, challenge=None, burst_ends_ns=max(memory.burst_ends_ns, now_ns + limits.burst_ns))
+        held = replace(memory, challenge=None, burst_ends_ns=now_ns + limits.burst_ns)
     if held.state is State.DOWN:
         held = replace(held, burst_ends_ns=now_ns + limits.exit_burst_ns)
     if not held.stop_id:  # the process ends; the next one must find the latch

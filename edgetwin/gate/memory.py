@@ -34,7 +34,7 @@ class Memory:
         output: What was published last; zero when silent.
         slope: Last change of output per second, linear [m/s2] and angular [rad/s2], for the limit of jerk.
         output_ns: When; None: nothing since the silence began.
-        burst_ends_ns: Until when zeros follow each other at every tick.
+        burst_ends_ns: Until when zeros follow each other at every tick; None: no burst was begun.
         asked_ns: Last time a move was admitted, accepted by the gate or not; None: never.
         still_ns: Since when the robot stands, as measured; None: it moves, or nobody knows.
         challenge: A reset half done.
@@ -55,7 +55,7 @@ class Memory:
     output: Twist = ZERO
     slope: tuple[float, float] = (0.0, 0.0)
     output_ns: int | None = None
-    burst_ends_ns: int = 0
+    burst_ends_ns: int | None = None
     asked_ns: int | None = None
     still_ns: int | None = None
     challenge: Challenge | None = None

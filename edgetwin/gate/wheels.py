@@ -20,7 +20,7 @@ from edgetwin.gate.checks import (
     standing,
 )
 from edgetwin.gate.envelope import brake, slew, step_ns
-from edgetwin.gate.latch import enter
+from edgetwin.gate.latch import bursting, enter
 from edgetwin.gate.machine import LATCHED, Cause
 from edgetwin.gate.memory import Decision, Memory
 from edgetwin.motion import ZERO, Reason, State, Twist
@@ -103,7 +103,8 @@ def _end_of_move(facts: Facts) -> _Change:
 
 def _end_of_zeros(facts: Facts) -> _Change:
     memory = facts.memory
-    rested = memory.state is State.BRAKE and 0 < memory.burst_ends_ns <= facts.now_ns
+    zeros = memory.state is State.BRAKE and memory.burst_ends_ns is not None
+    rested = zeros and not bursting(memory, facts.now_ns)
     return (Cause.RESTED, Reason.RELEASED) if rested else _NONE
 
 
@@ -116,7 +117,7 @@ def output(facts: Facts) -> tuple[Memory, Decision]:
         return _brake(facts)
     if state in LATCHED:
         return _hold(facts)
-    if state is State.DOWN and facts.now_ns < facts.memory.burst_ends_ns:
+    if state is State.DOWN and bursting(facts.memory, facts.now_ns):
         return _published(facts, ZERO)
     return facts.memory, Decision()
 
@@ -147,7 +148,7 @@ def _brake(facts: Facts) -> tuple[Memory, Decision]:
     moved: Twist = ZERO
     if not sudden:
         moved, _ = brake(memory.output, limits, step_ns(facts.now_ns, memory.output_ns, limits.tick_ns))
-    if moved == ZERO and memory.burst_ends_ns == 0:
+    if moved == ZERO and memory.burst_ends_ns is None:
         memory = replace(memory, burst_ends_ns=facts.now_ns + limits.burst_ns)
     return _published(replace(facts, memory=memory), moved, reasons=(memory.reason,))
 
@@ -156,7 +157,7 @@ def _hold(facts: Facts) -> tuple[Memory, Decision]:
     """Zeros at every tick of the burst, then more slowly while the latch lasts: silence would free the lane."""
     memory, limits, now_ns = facts.memory, facts.limits, facts.now_ns
     due = memory.output_ns is None or now_ns - memory.output_ns >= limits.hold_period_ns - limits.tick_ns // 2
-    if now_ns < memory.burst_ends_ns or (limits.hold_zeros and due):
+    if bursting(memory, now_ns) or (limits.hold_zeros and due):
         return _published(facts, ZERO, reasons=(memory.reason,))
     return memory, Decision(reasons=(memory.reason,))
 
