@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgetwin.gate import fence, obstacle
+from edgetwin.gate import fence as fences
+from edgetwin.gate import obstacle
 from edgetwin.gate.checks import Facts, battery_known
 from edgetwin.gate.envelope import NS_PER_S, clamp, scaled
 from edgetwin.motion import ZERO, Pose, Reason, Twist
@@ -19,15 +20,16 @@ _LOW_BATTERY_RATIO = 0.5
 def bounded(facts: Facts, twist: Twist) -> tuple[Twist, tuple[Reason, ...]]:
     """Return `twist`, slowed down to what is allowed now, and the reasons; zero where nothing of it is."""
     limits = facts.limits
-    allowed = clamp(twist, limits.linear_max_mps, limits.angular_max_radps)
-    reasons: list[Reason] = []
-    if allowed != twist:
-        reasons.append(Reason.CLAMPED_SPEED)
-    for reason, slower in ((Reason.BATTERY, _by_battery), (Reason.GEOFENCE, _by_fence), (Reason.OBSTACLE, _by_scan)):
-        before, allowed = allowed, slower(facts, allowed)
-        if allowed != before:
-            reasons.append(reason)
-    return allowed, tuple(sorted(reasons, key=_ORDER.index))
+    clamped = clamp(twist, limits.linear_max_mps, limits.angular_max_radps)
+    powered = _by_battery(facts, clamped)
+    fence, way = fence_ratio(facts, powered), _way_ratio(facts, powered)
+    table = (
+        (Reason.BATTERY, powered != clamped),
+        (Reason.GEOFENCE, fence < 1.0),
+        (Reason.OBSTACLE, way < 1.0),
+        (Reason.CLAMPED_SPEED, clamped != twist),
+    )
+    return scaled(powered, min(fence, way)), tuple(reason for reason, slower in table if slower)
 
 
 def fence_ratio(facts: Facts, twist: Twist) -> float:
@@ -37,7 +39,7 @@ def fence_ratio(facts: Facts, twist: Twist) -> float:
         return 1.0
     if robot.pose is None or robot.pose_ns is None:
         return 0.0
-    return fence.allowed(limits.fence, _grown_old(facts, robot.pose, robot.pose_ns, twist), twist, limits)
+    return fences.allowed(limits.fence, _grown_old(facts, robot.pose, robot.pose_ns, twist), twist, limits)
 
 
 def scan_ratio(facts: Facts, twist: Twist) -> float:
@@ -66,13 +68,6 @@ def _by_battery(facts: Facts, twist: Twist) -> Twist:
     return clamp(twist, linear_max_mps, angular_max_radps)
 
 
-def _by_fence(facts: Facts, twist: Twist) -> Twist:
-    return scaled(twist, fence_ratio(facts, twist))
-
-
-def _by_scan(facts: Facts, twist: Twist) -> Twist:
+def _way_ratio(facts: Facts, twist: Twist) -> float:
     """A scan that nobody can trust is SCAN_STALE, a check of its own; it says nothing about the way ahead."""
-    return twist if facts.robot.scan is None else scaled(twist, scan_ratio(facts, twist))
-
-
-_ORDER = tuple(Reason)
+    return 1.0 if facts.robot.scan is None else scan_ratio(facts, twist)

@@ -148,19 +148,31 @@ def _no_lease(facts: Facts) -> bool:
     return facts.robot.lease not in {None, Reason.LEASE_STALE}
 
 
-def _in(state: State) -> Callable[[Facts], bool]:
-    return lambda facts: facts.memory.state is state
+def _ending(facts: Facts) -> bool:
+    return facts.memory.state is State.DOWN
+
+
+def _not_begun(facts: Facts) -> bool:
+    return facts.memory.state is State.INIT
+
+
+def _held(facts: Facts) -> bool:
+    return facts.memory.state is State.HELD
+
+
+def _faulty(facts: Facts) -> bool:
+    return facts.memory.state is State.FAULT
 
 
 CHECKS = (
-    Check(0, Reason.SHUTTING_DOWN, "the process is not ending", _in(State.DOWN)),
+    Check(0, Reason.SHUTTING_DOWN, "the process is not ending", _ending),
     Check(7, Reason.NOT_FINITE, "both speeds are numbers", _not_finite, running=False),
     Check(9, Reason.FORBIDDEN, "the settings allow remote motion", lambda f: not f.limits.remote_motion),
-    Check(16, Reason.NOT_READY, "everything that motion needs was seen once", _in(State.INIT)),
+    Check(16, Reason.NOT_READY, "everything that motion needs was seen once", _not_begun),
     Check(17, Reason.ESTOP, "the e-stop input is not pressed", _estop, at_once=True),
     Check(17, Reason.ESTOP_STALE, "the e-stop input is heard", _estop_unheard, at_once=True),
-    Check(18, Reason.HELD, "no stop is latched", _in(State.HELD)),
-    Check(18, Reason.FAULT, "no fault is latched", _in(State.FAULT)),
+    Check(18, Reason.HELD, "no stop is latched", _held),
+    Check(18, Reason.FAULT, "no fault is latched", _faulty),
     Check(19, Reason.LOCAL_OVERRIDE, "nobody beside the robot drives", _local),
     Check(20, Reason.NO_LEASE, "the sender holds the lease", _no_lease),
     Check(20, Reason.LEASE_STALE, "the lease was renewed in time", lambda f: f.robot.lease is Reason.LEASE_STALE),

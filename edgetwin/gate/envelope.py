@@ -13,6 +13,7 @@ from edgetwin.gate.limits import GateLimits
 from edgetwin.motion import ZERO, Twist
 
 NS_PER_S = 1_000_000_000
+NO_SLOPE = (0.0, 0.0)
 _TICKS_MAX = 2  # a stalled tick must not become a jump
 _NOTHING = 1e-9  # m/s, rad/s: a rest of rounding, which would be followed to zero for many ticks
 
@@ -98,11 +99,11 @@ def slew(
 
 def brake(output: Twist, limits: GateLimits, dt_ns: int) -> tuple[Twist, tuple[float, float]]:
     """Return the next output on the way to rest."""
-    return slew(output, (0.0, 0.0), ZERO, limits, dt_ns)
+    return slew(output, NO_SLOPE, ZERO, limits, dt_ns)
 
 
 def _speeds_up(now: float, target: float) -> bool:
-    return abs(target) > abs(now) and now * target >= 0.0
+    return (target - now) * now >= 0.0
 
 
 def _part(now: float, target: float, progress: float) -> float:
@@ -112,16 +113,14 @@ def _part(now: float, target: float, progress: float) -> float:
 
 
 def _axis(now: float, target: float, slope: float, dt_s: float, bounds: tuple[float, float, float]) -> float:
-    """Return how much of the way from `now` to `target` this axis may go in `dt_s`: 0 to 1."""
+    """Return how much of the way from `now` to `target` this axis may go in `dt_s`; 1 or more: all of it."""
     accel, decel, jerk = bounds
     way = target - now
     if way == 0.0:
-        return 1.0
+        return math.inf
     if _speeds_up(now, target):
-        built_up = max(0.0, slope if way > 0.0 else -slope)
+        built_up = max(0.0, slope * math.copysign(1.0, way))
         allowed = min(accel, built_up + jerk * dt_s) * dt_s
-    elif now * target < 0.0:
-        allowed = min(decel * dt_s, abs(now))  # to zero first; the other direction begins with the next tick
     else:
-        allowed = decel * dt_s
-    return min(1.0, allowed / abs(way))
+        allowed = min(decel * dt_s, abs(now))  # to zero first; the other direction begins with the next tick
+    return allowed / abs(way)

@@ -18,13 +18,14 @@ How it reads section 1c of the design, each time the more careful way:
 from __future__ import annotations
 
 import math
-from itertools import takewhile
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from edgetwin.gate.arc import Arc, Braking, arc_of
 from edgetwin.gate.limits import Fence, GateLimits
-from edgetwin.gate.polygons import COORDINATE_MAX_M, CompiledFence, compiled, faults
+from edgetwin.gate.polygons import COORDINATE_MAX_M, CompiledFence, Floats, compiled, faults
 from edgetwin.motion import Pose, Twist
 
 __all__ = ["allowed", "compiled", "faults"]
@@ -34,6 +35,8 @@ _SHAVE = 1.0 - 1e-9  # so that a scaled twist is found good when it is asked aga
 _WAY_MAX_M = 1e4
 _SEARCH_STEPS = 8  # to half a percent of the way
 _RETURN_STEPS = 8
+_NO_WAY_M = -1.0  # not even one so short that it is none
+_ON_THE_SPOT_RADPM = 1e3  # a radius of a millimetre: no way back
 _NS_PER_S = 1e9
 
 
@@ -54,7 +57,8 @@ def allowed(fence: Fence, pose: Pose, twist: Twist, limits: GateLimits) -> float
         Nothing.
     """
     try:
-        return _scale(fence, pose, twist, limits)
+        with np.errstate(all="ignore"):  # lengths so small that their squares are none
+            return _scale(fence, pose, twist, limits)
     except (ArithmeticError, TypeError, ValueError, shapely.errors.ShapelyError):
         return 0.0
 
@@ -103,9 +107,9 @@ def _sound(fence: Fence, pose: Pose, twist: Twist, braking: Braking, outside_max
 def _way_inside(shape: CompiledFence, arc: Arc, need_m: float, room_m: float) -> float:
     """Return how far along the arc a disc of `need_m` stays inside, half a percent of the arc short at most.
 
-    The first `room_m` are free without a look: nothing on them is further than that from the start.
+    The first `room_m` are free in any case: nothing on them is further than that from the start.
     """
-    if room_m >= arc.length_m or _clear(shape, arc, arc.length_m, need_m):
+    if _clear(shape, arc, arc.length_m, need_m):
         return arc.way_m
     low_m, high_m = 0.0, arc.length_m
     for _ in range(_SEARCH_STEPS):
@@ -128,19 +132,24 @@ def _way_back(shape: CompiledFence, arc: Arc, need_m: float) -> float:
 
     A centre on the wrong side is looked at where two chords meet, not in between: some millimetres of way.
     """
+    if abs(arc.curvature_radpm) > _ON_THE_SPOT_RADPM:
+        return _NO_WAY_M
     points, bulge_m = arc.chords(arc.length_m, _RETURN_STEPS)
-    things = zip(shape.clearances_m(points), shape.passing_m(points), strict=True)
-    good = [_better(clearances_m, passing_m, need_m, bulge_m) for clearances_m, passing_m in things]
-    steps = map(all, zip(*good, strict=True))
-    return arc.length_m * sum(takewhile(bool, steps)) / _RETURN_STEPS
+    good = _better(shape.clearances_m(points), shape.passing_m(points), need_m, bulge_m)
+    count = int(np.logical_and.accumulate(good.all(axis=0)).sum())
+    return arc.length_m * count / _RETURN_STEPS if count else _NO_WAY_M
 
 
-def _better(clearances_m: list[float], passing_m: list[float], need_m: float, bulge_m: float) -> list[bool]:
-    """Return for each chord whether it violates one thing no more than the start did, and less so at its end."""
-    start_m = clearances_m[0]
-    if start_m >= need_m:
-        return [passed_m >= need_m + bulge_m for passed_m in passing_m]
-    return [
-        clearance_m > start_m + _TOLERANCE_M and (start_m <= 0.0 or passed_m >= start_m - _TOLERANCE_M)
-        for clearance_m, passed_m in zip(clearances_m[1:], passing_m, strict=True)
-    ]
+def _better(clearances_m: Floats, passing_m: Floats, need_m: float, bulge_m: float) -> NDArray[np.bool_]:
+    """Return, bool (things, chords), whether a thing is violated no more on a chord than at the start, and less after.
+
+    Args:
+        clearances_m: float64 (things, chords + 1), of the ends of the chords.
+        passing_m: float64 (things, chords), of the chords themselves.
+        need_m: Below it a thing is violated.
+        bulge_m: By which the arc leaves its chords.
+    """
+    start_m, after_m = clearances_m[:, :1], clearances_m[:, 1:]
+    still_free = passing_m >= need_m + bulge_m
+    less_so = (after_m > start_m + _TOLERANCE_M) & (passing_m >= start_m - _TOLERANCE_M)
+    return np.where(start_m >= need_m, still_free, less_so)

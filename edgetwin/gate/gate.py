@@ -83,13 +83,11 @@ def _stop(facts: Facts) -> tuple[Memory, Decision]:
     memory = stopped(facts.memory, facts.limits, facts.now_ns)
     code = Reason.SHUTTING_DOWN if memory.state is State.DOWN else Reason.STOPPED
     answer = Answer(Verdict.STOPPED, code, reasons=(code,), applied=ZERO, stop_id=memory.stop_id)
-    memory = replace(memory, output=ZERO, output_ns=facts.now_ns)
     return memory, Decision(ZERO, answer, drop_lease=True, cancel_goals=True, reasons=(code,))
 
 
 def _failed(facts: Facts, reason: Reason) -> tuple[Memory, Decision]:
     memory = enter(facts.memory, Cause.FAIL, reason, facts.limits, facts.now_ns)
-    memory = replace(memory, target=ZERO, output=ZERO, slope=(0.0, 0.0), output_ns=facts.now_ns)
     return memory, Decision(ZERO, drop_lease=True, cancel_goals=True, reasons=(reason,))
 
 

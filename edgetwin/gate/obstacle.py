@@ -19,6 +19,7 @@ Source: Nav2 Collision Monitor, `stop` and `approach` models; exact entry times 
 from __future__ import annotations
 
 import math
+from array import array
 from itertools import chain
 
 import numpy as np
@@ -59,13 +60,19 @@ def allowed(zone: StopZone, points: Points | None, twist: Twist) -> float:
 def _scale(zone: StopZone, points: Points | None, twist: Twist) -> float:
     if points is None or not _sound(zone, twist):
         return 0.0
-    linear, angular = twist.linear_mps, twist.angular_radps
-    if linear == 0.0 and angular == 0.0:
+    if twist.linear_mps == 0.0 and twist.angular_radps == 0.0:
         return 1.0
-    flat = np.fromiter(chain.from_iterable(points), np.float64, 2 * len(points))
+    flat = np.asarray(array("d", chain.from_iterable(points)))
     x, y = flat[::2], flat[1::2]
+    if x.size != len(points):
+        return 0.0
     known = np.isfinite(x) & np.isfinite(y)
-    x, y = np.where(known, x, 0.0), np.where(known, y, 0.0)
+    return _free(zone, np.where(known, x, 0.0), np.where(known, y, 0.0), twist)
+
+
+def _free(zone: StopZone, x: Floats, y: Floats, twist: Twist) -> float:
+    """Return the scale, all numbers being sound."""
+    linear, angular = twist.linear_mps, twist.angular_radps
     radius_m = linear / angular if angular else math.inf
     if abs(radius_m) <= zone.half_width_m:
         corner_m = math.hypot(zone.front_m, zone.half_width_m + abs(radius_m))
@@ -81,9 +88,9 @@ def _scale(zone: StopZone, points: Points | None, twist: Twist) -> float:
         entries_s = _way_until(zone, x, y) / abs(linear)
     if entries_s.size < zone.points_min:
         return 1.0
-    entry_s = float(np.partition(entries_s, zone.points_min - 1)[zone.points_min - 1])
+    entry_s = float(np.sort(entries_s)[zone.points_min - 1])
     time_to_collision_s = zone.time_to_collision_ns / _NS_PER_S
-    return 1.0 if entry_s >= time_to_collision_s else entry_s / time_to_collision_s
+    return min(1.0, entry_s / time_to_collision_s) if time_to_collision_s > 0.0 else 1.0
 
 
 def _sound(zone: StopZone, twist: Twist) -> bool:
@@ -119,6 +126,6 @@ def _turns_until(zone: StopZone, x: Floats, y: Floats, radius_m: float) -> Float
     angle = np.arctan2(x[met], across_m[met])
     abeam = angle < np.arccos(np.minimum(1.0, outer_m / far_m)) - _TOLERANCE_RAD
     angle = np.where(abeam, angle + math.tau, angle)  # beside or behind: met after the rest of the circle
-    side, front = np.arccos(np.minimum(1.0, inner_m / far_m)), np.arcsin(np.minimum(1.0, zone.front_m / far_m))
+    side, front = np.arccos(inner_m / far_m), np.arcsin(np.minimum(1.0, zone.front_m / far_m))
     turn: Floats = np.maximum(0.0, angle - np.minimum(side, front))
     return turn

@@ -10,12 +10,18 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from edgetwin.gate.arc import Point
 from edgetwin.gate.limits import Fence, Polygon
+
+Floats = NDArray[np.float64]
+Column = NDArray[Any]
 
 COORDINATE_MAX_M = 1e8  # beyond, a float is no longer exact to a hundredth of TOLERANCE_M
 _CORNERS_MIN = 3
@@ -26,40 +32,33 @@ class CompiledFence:
     """A fence as geometry: things to stay inside of (all inclusions together), or outside of (each exclusion).
 
     Attributes:
-        keeps_in: For each thing, whether its inside is the right side.
-        areas: Each thing, prepared; as a column, so that one call asks about all things and all points.
-        borders: Its edges; likewise.
+        keeps_in: bool (things, 1): whether its inside is the right side.
+        areas: Geometry (things, 1), prepared. A column, so that one call asks about all things and all points.
+        borders: Geometry (things, 1): their edges.
         edges: All edges as one.
     """
 
-    keeps_in: tuple[bool, ...]
-    areas: tuple[tuple[BaseGeometry], ...]
-    borders: tuple[tuple[BaseGeometry], ...]
+    keeps_in: Column
+    areas: Column
+    borders: Column
     edges: BaseGeometry
 
     def clearance_m(self, x_m: float, y_m: float) -> float:
         """Return how far a point is from the nearest edge; -inf where it is on the wrong side of any."""
         point = shapely.Point(x_m, y_m)
-        for (area,), keep_in in zip(self.areas, self.keeps_in, strict=True):
-            if bool(shapely.contains(area, point)) is not keep_in:
-                return -math.inf
+        if (shapely.contains(self.areas, point) != self.keeps_in).any():
+            return -math.inf
         return float(shapely.distance(self.edges, point))
 
-    def clearances_m(self, points: list[Point]) -> list[list[float]]:
-        """Return for each thing the distance of each point to its edges [m], negative on the wrong side."""
+    def clearances_m(self, points: list[Point]) -> Floats:
+        """Return the distance of each point to the edges of each thing [m], negative on the wrong side of it."""
         row = shapely.points(points)
-        inside = shapely.contains(self.areas, row).tolist()
-        distances_m = shapely.distance(self.borders, row).tolist()
-        return [
-            [far_m if within is keep_in else -far_m for within, far_m in zip(withins, fars_m, strict=True)]
-            for keep_in, withins, fars_m in zip(self.keeps_in, inside, distances_m, strict=True)
-        ]
+        distances_m: Floats = shapely.distance(self.borders, row)
+        return np.where(shapely.contains(self.areas, row) == self.keeps_in, distances_m, -distances_m)
 
-    def passing_m(self, points: list[Point]) -> list[list[float]]:
-        """Return for each thing how close each chord between neighbouring points comes to its edges [m]."""
-        passing_m: list[list[float]] = shapely.distance(
-            self.borders, shapely.linestrings(list(pairwise(points)))
-        ).tolist()
+    def passing_m(self, points: list[Point]) -> Floats:
+        """Return how close each chord between neighbouring points comes to the edges of each thing [m]."""
+        passing_m: Floats = shapely.distance(self.borders, shapely.linestrings(list(pairwise(points))))
         return passing_m
 
 
@@ -74,9 +73,9 @@ def compiled(fence: Fence) -> CompiledFence | None:
     borders = [shapely.boundary(area) for area in areas]
     shapely.prepare(areas)
     return CompiledFence(
-        (False,) * len(fence.outside) + (True,) * bool(fence.inside),
-        tuple((area,) for area in areas),
-        tuple((border,) for border in borders),
+        np.array([[False]] * len(fence.outside) + [[True]] * bool(fence.inside)),
+        np.array([[area] for area in areas]),
+        np.array([[border] for border in borders]),
         shapely.geometrycollections(borders),
     )
 
@@ -108,12 +107,12 @@ def _fits(fence: Fence) -> bool:
 
 def _fault(polygon: Polygon) -> str:
     numbers = [number for corner in polygon for number in corner]
-    if not all(map(math.isfinite, numbers)) or max(map(abs, numbers), default=0.0) > COORDINATE_MAX_M:
+    if not all(abs(number) <= COORDINATE_MAX_M for number in numbers):
         return f"a coordinate is not a number of metres within +-{COORDINATE_MAX_M:g}; correct it"
     if len(set(polygon)) < _CORNERS_MIN:
         return f"{len(set(polygon))} different corners enclose nothing; give at least {_CORNERS_MIN}"
     shape = shapely.Polygon(polygon)
-    if shape.area <= 0.0:
+    if shapely.convex_hull(shape).area <= 0.0:
         return "all corners are on one line, which encloses nothing; move one of them"
     if not shape.is_valid:
         return f"its edges cross or touch ({shapely.is_valid_reason(shape)}); list the corners in order around it"

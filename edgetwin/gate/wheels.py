@@ -156,7 +156,8 @@ def _brake(facts: Facts) -> tuple[Memory, Decision]:
 def _hold(facts: Facts) -> tuple[Memory, Decision]:
     """Zeros at every tick of the burst, then more slowly while the latch lasts: silence would free the lane."""
     memory, limits, now_ns = facts.memory, facts.limits, facts.now_ns
-    due = memory.output_ns is None or now_ns - memory.output_ns >= limits.hold_period_ns - limits.tick_ns // 2
+    half_a_tick_early = 2 * limits.hold_period_ns - limits.tick_ns
+    due = memory.output_ns is None or 2 * (now_ns - memory.output_ns) >= half_a_tick_early
     if bursting(memory, now_ns) or (limits.hold_zeros and due):
         return _published(facts, ZERO, reasons=(memory.reason,))
     return memory, Decision(reasons=(memory.reason,))
