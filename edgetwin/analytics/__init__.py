@@ -1,0 +1,1 @@
+"""Judge room: what the samples mean: features, anomalies, failures. Pure but for the model runtime."""

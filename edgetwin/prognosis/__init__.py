@@ -1,0 +1,1 @@
+"""Roof: failure prognosis in the daemon. `foretelling` is the door."""
