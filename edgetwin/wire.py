@@ -11,12 +11,13 @@ envelope in MQTT user properties; in a batch its CDR is base64 in `data` and `en
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 import zstandard
 
+from edgetwin.motion import Answer, Reason, State, Verb, Verdict
 from edgetwin.records import ChannelClass, Encoding, EventKind, Gap, Lane, LinkState, Record
 
 VERSION = 1
@@ -30,6 +31,7 @@ DEFAULT_PREFIX = "robot"
 _ENCODE_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _ZSTD_LEVEL = 1
 _NUMBERS_BYTES = 96  # seq, stamps and keys of a standalone cdr record
+_TOPIC_MAX = 512  # characters of a Response Topic
 _DECOMPRESSED_MAX_BYTES = 64 * 1024 * 1024  # a hostile frame may claim terabytes
 
 
@@ -38,12 +40,30 @@ def encode(value: Any) -> bytes:  # any JSON value
     return orjson.dumps(value, option=_ENCODE_OPTIONS)
 
 
+def command_topic(root: str, verb: Verb) -> str:
+    """Return the topic of one command below a robot's root."""
+    return f"{root}/commands/{verb}"
+
+
 class Topics:
     """Topic names of one robot: `<prefix>/<robot_id>/...`."""
 
     def __init__(self, robot_id: str, prefix: str = DEFAULT_PREFIX) -> None:
         self.root = f"{prefix}/{robot_id}"
         self.status = f"{self.root}/status"
+        self.acks = f"{self.root}/acks"
+        self.responses_root = f"{self.root}/responses"
+
+    def command(self, verb: Verb) -> str:
+        """Topic of one command: exact, there is nothing above it nor below it."""
+        return command_topic(self.root, verb)
+
+    def may_respond_to(self, topic: str) -> bool:
+        """Whether a Response Topic lies where the robot answers; elsewhere, a sender could make it publish anything."""
+        below = topic.removeprefix(f"{self.responses_root}/")
+        return (
+            below not in {"", topic} and len(topic) <= _TOPIC_MAX and below.isprintable() and not set(below) & set("+#")
+        )
 
     def telemetry(self, channel: str) -> str:
         """Topic of a channel's live lane."""
@@ -219,3 +239,58 @@ def status(robot_id: str, boot: str, state: LinkState, *, version: str, stamp_us
     """Return the payload of the retained status topic (birth, heartbeat, will, farewell)."""
     head = {"v": VERSION, "robot_id": robot_id, "boot": boot, "state": str(state), "version": version}
     return encode(head | {"stamp_us": stamp_us} | figures)
+
+
+def ack(
+    robot_id: str,
+    id: str,  # noqa: A002  # the word of the wire
+    command: Verb | None,
+    answer: Answer,
+    state: State,
+    stamp_us: int,
+    extra: Mapping[str, object] | None = None,
+) -> bytes:
+    """Return the final ack of one command.
+
+    Args:
+        robot_id: Ours.
+        id: The sender's; empty where none could be read.
+        command: Its verb; None for a topic that is not ours.
+        answer: What became of it.
+        state: Of the gate, now.
+        stamp_us: Now, wall clock UTC [us].
+        extra: Keys of this command alone (epoch, robot_ms, ...); they replace none of the others.
+    """
+    applied = answer.applied
+    keys: dict[str, object] = {
+        "v": VERSION,
+        "robot_id": robot_id,
+        "id": id,
+        "command": "" if command is None else str(command),
+        "verdict": str(answer.verdict),
+        "code": str(answer.code),
+        "detail": answer.detail,
+        "linear": None if applied is None else applied.linear_mps,
+        "angular": None if applied is None else applied.angular_radps,
+        "state": str(state),
+        "stop_id": answer.stop_id,
+        "stamp_us": stamp_us,
+        "reasons": [str(reason) for reason in answer.reasons],
+    }
+    if answer.nonce:
+        keys["nonce"] = answer.nonce
+    return encode({**(extra or {}), **keys})
+
+
+def repeated_ack(ack: bytes) -> bytes:
+    """Return the ack of a command that came again: the first one, re-worded as DUPLICATE, with its first words beside.
+
+    Raises:
+        ValueError: `ack` is none of ours.
+    """
+    keys = orjson.loads(ack)
+    if not isinstance(keys, dict) or not {"verdict", "code"} <= keys.keys():
+        msg = "not an ack"
+        raise ValueError(msg)
+    first = {"first_verdict": keys["verdict"], "first_code": keys["code"]}
+    return encode(keys | {"verdict": str(Verdict.DUPLICATE), "code": str(Reason.DUPLICATE)} | first)

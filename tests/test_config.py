@@ -69,6 +69,8 @@ def test_the_shipped_example_loads_as_it_is() -> None:
     assert loaded.settings.ros == plain.ros
     assert loaded.settings.mqtt == plain.mqtt
     assert loaded.settings.store == plain.store
+    known = {"battery_channel": "battery", "pose_channel": "odom"}  # the defaults hold where there are such channels
+    assert loaded.settings.gate.model_dump() == plain.gate.model_dump() | known
 
 
 @pytest.mark.parametrize(("table", "key"), all_keys(Settings))
@@ -158,6 +160,7 @@ def test_all_faults_are_told_in_one_run(tmp_path: Path) -> None:
     [store]
     max_bytes = 5
     [gate]
+    deadman_s = 0
     [channels.gap]
     topic = "odom"
     type = "Odometry"
@@ -180,7 +183,7 @@ def test_all_faults_are_told_in_one_run(tmp_path: Path) -> None:
         "robot.toml: mqtt.password",
         "robot.toml: mqtt.keepalive_s",
         "robot.toml: store.max_bytes",
-        "robot.toml: gate",
+        "robot.toml: gate.deadman_s",
         "robot.toml: channels.gap",
         "robot.toml: channels.gap.topic",
         "robot.toml: channels.gap.type",

@@ -135,7 +135,7 @@ def test_a_variable_that_may_mean_two_channels_is_refused(tmp_path: Path) -> Non
         ("EDGETWIN_MQTT__PORT__X", "write EDGETWIN_MQTT__PORT if that was meant"),
         ("EDGETWIN_CHANNELS__", "if that was meant, else unset it"),
         ("EDGETWIN_CHANNELS____QOS", "unset it"),
-        ("EDGETWIN_GATE__REMOTE_MOTION", "this version has no [gate]; unset it"),
+        ("EDGETWIN_GATE__REMOTE_MOTIONS", "is not a known variable; write EDGETWIN_GATE__REMOTE_MOTION if"),
         ("EDGETWIN_", "unset it"),
         ("EDGETWIN_XYZZY_PLUGH", "is not a known variable; unset it"),
         ("edgetwin_mqtt__port", "is not in capitals; rename it EDGETWIN_MQTT__PORT"),

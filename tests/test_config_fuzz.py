@@ -169,7 +169,7 @@ def huge(dice: random.Random) -> Fault:
 def unknown_key(dice: random.Random) -> Fault:
     """A key that does not exist, at any level."""
     table = dice.choice([(), *[table for table in TABLES if table != ("channels",)]])
-    key = dice.choice(["hots", "Port", "rate_hz", "ID", "channel_class", "x" * 300, "é", "a b", "", "gate", "topics"])
+    key = dice.choice(["hots", "Port", "rate_hz", "ID", "channel_class", "x" * 300, "é", "a b", "", "gates", "topics"])
     return changed((*table, key), dice.choice([1, "a", True, {}, {"a": {"b": 1}}, [1]])), key[:20]
 
 

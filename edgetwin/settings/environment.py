@@ -25,6 +25,7 @@ from edgetwin.settings.values import Section
 PREFIX = "EDGETWIN_"
 CONFIG = "EDGETWIN_CONFIG"  # the path of the settings file, no setting itself
 _STEP = "__"
+_CHANNELS = "channels"  # the names of other tables are new ones to the environment
 _NAME_SHOWN_MAX = 120
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -68,7 +69,8 @@ def _paths(section: type[Section], rest: str, channels: Collection[str]) -> Iter
             inner, named = section_in(field)
             tail = rest[len(word + _STEP) :]
             if inner is not None:
-                found = _named_paths(inner, tail, channels) if named else _paths(inner, tail, channels)
+                known = channels if key == _CHANNELS else ()
+                found = _named_paths(inner, tail, known) if named else _paths(inner, tail, channels)
                 yield from ((key, *path) for path in found)
 
 
@@ -127,7 +129,8 @@ def _unknown(name: str, channels: Collection[str]) -> tuple[str, str]:
 def _variables(section: type[Section], channels: Collection[str]) -> Iterator[str]:
     for key, field in keys(section).items():
         inner, named = section_in(field)
-        heads = [f"{key}{_STEP}{_folded(name)}" for name in channels] if named else [key]
+        known = channels if key == _CHANNELS else ()
+        heads = [f"{key}{_STEP}{_folded(name)}" for name in known] if named else [key]
         for head in heads:
             yield head.upper()
             if inner is not None:

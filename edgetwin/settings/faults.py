@@ -20,7 +20,8 @@ from edgetwin.settings.keys import KeyPath, dotted, expected, field_at, keys_bel
 from edgetwin.settings.tree import CREDENTIALS
 from edgetwin.settings.values import REFUSED
 
-LATER = {"gate", "anomaly", "prognosis"}  # sections of the contract that this version does not have yet
+LATER = {"anomaly"}  # sections of the contract that this version does not have yet
+_NAME_DEPTHS = {3, 4, 5}  # channels.odom, gate.operators.anna, prognosis.motor.sources.current, each with "[key]"
 _UNREADABLE_BITS = 200
 _ADDRESS_USER = re.compile(r"//[^/@]*@")
 _ECHO = "default_factory_not_called"  # a default that hangs on a field with a fault of its own
@@ -61,7 +62,9 @@ def faults_of(error: ValidationError, where: Callable[[KeyPath], str]) -> Iterat
 def _path(detail: ErrorDetails) -> KeyPath:
     """Return the path of a key; where the name of a channel is at fault, pydantic adds a step "[key]" to it."""
     path = detail["loc"]
-    is_name = len(path) == len(("channels", "odom", "[key]")) and path[-1] == "[key]"
+    if detail["type"] == REFUSED and "key" in detail["ctx"]:
+        return (*path, detail["ctx"]["key"])
+    is_name = len(path) in _NAME_DEPTHS and path[-1] == "[key]"
     return path[:-1] if is_name and detail["type"] != "extra_forbidden" else path
 
 
@@ -74,17 +77,18 @@ def _judge(detail: ErrorDetails, path: KeyPath) -> tuple[str, str]:
     subject = "its value" if path[:2] in CREDENTIALS else shown(value)
     if sort == REFUSED:
         context = detail["ctx"]
+        subject = shown(context["value"]) if "key" in context else subject
         return f"{subject} {context['what']}", context["cure"]
     field = field_at(path)
     if field is None:  # pydantic found more than we asked of it
         return f"{subject} cannot be used", f"correct it: {detail['msg']}"
-    item = isinstance(path[-1], int)
-    cure = "write a text" if item else f"set it to {expected(field)}"
+    within = sum(isinstance(step, int) for step in path)
+    cure = f"{'write' if within else 'set it to'} {expected(field, within)}"
     if kind_of(field) == "a table":
         cure = f"write it as a table, [{dotted(path if keys_below(path) else (*path, 'NAME'))}]"
     if sort in _WORDS:
         return f"{subject} {_WORDS[sort]}", cure
-    return f"{subject} is {_sort_of(value)}, not {'a text' if item else kind_of(field)}", cure
+    return f"{subject} is {_sort_of(value)}, not {kind_of(field, within)}", cure
 
 
 def unknown_key(path: KeyPath) -> tuple[str, str]:

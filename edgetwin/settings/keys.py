@@ -86,25 +86,40 @@ def keys_below(path: KeyPath) -> list[str]:
     return list(keys(section)) if section and not named else []
 
 
-def kind_of(field: FieldInfo) -> str:
-    """Return in words what sort of value a field takes: "a whole number"."""
-    kind = core(field)
-    if section_in(field)[0]:
-        return "a table"
-    if get_origin(kind) is tuple:
-        return "an array of texts"
-    return _KINDS.get(kind, "a text")
+def kind_of(field: FieldInfo, within: int = 0) -> str:
+    """Return in words what sort of value a field takes, or its arrays so many levels `within`: "a whole number"."""
+    return "a table" if section_in(field)[0] else _kind_in_words(_element(core(field), within))
 
 
-def expected(field: FieldInfo) -> str:
+def _kind_in_words(kind: Any) -> str:
+    if get_origin(kind) is not tuple:
+        return _KINDS.get(kind, "a text")
+    element = _element(kind, 1)
+    if get_origin(element) is not tuple:
+        return "a point, [x, y] in metres" if element is float else "an array of texts"
+    corners = get_origin(_element(element, 1)) is not tuple
+    return "an array of points, [[x, y], ...]" if corners else "an array of polygons, [[[x, y], ...], ...]"
+
+
+def _element(kind: Any, within: int) -> Any:
+    """Return the type of what stands in an array, so many levels deep."""
+    for _ in range(within if get_origin(kind) is tuple else 0):
+        kind = get_args(kind)[0] if get_origin(kind) is tuple else kind
+        kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    return kind
+
+
+def expected(field: FieldInfo, within: int = 0) -> str:
     """Return in words what a field takes, with its bounds: "a whole number from 1 to 65535"."""
-    kind = core(field)
+    kind = _element(core(field), within)
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return "one of " + ", ".join(kind)
     if kind is bool:
         return "true or false"
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(get_args(kind))
+    if within:
+        return _kind_in_words(kind)
     limits = {
         name: getattr(mark, name) for mark in field.metadata for name in ("ge", "gt", "le") if hasattr(mark, name)
     }

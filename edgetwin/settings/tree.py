@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PlainSerializer, SecretStr, ValidationInfo, field_validator
 
 from edgetwin.settings.channel import Channel
+from edgetwin.settings.gate import GateSettings, judged_beside
+from edgetwin.settings.prognosis import PrognosisName, PrognosisSettings
 from edgetwin.settings.values import (
     ChannelName,
     FilePath,
@@ -214,3 +216,17 @@ class Settings(Section):
     ] = Field(
         default_factory=lambda: MappingProxyType({}), description="The ROS topics that leave, each by its name in MQTT."
     )
+    gate: GateSettings = Field(
+        default_factory=GateSettings, validate_default=True, description="Everything between a command and the wheels."
+    )
+    prognosis: Annotated[
+        Mapping[PrognosisName, PrognosisSettings],
+        AfterValidator(MappingProxyType),
+        PlainSerializer(dict, return_type=dict[str, PrognosisSettings]),
+    ] = Field(default_factory=lambda: MappingProxyType({}), description="The failure models, each by its name.")
+
+    @field_validator("gate", mode="after")
+    @classmethod
+    def _gate_fits_broker_and_channels(cls, gate: GateSettings, info: ValidationInfo) -> GateSettings:
+        mqtt = info.data.get("mqtt")
+        return judged_beside(gate, host=None if mqtt is None else mqtt.host, channels=info.data.get("channels"))

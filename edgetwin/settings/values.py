@@ -30,9 +30,13 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True, hide_input_in_errors=True)
 
 
-def refusal(what: str, cure: str) -> PydanticCustomError:
-    """Return the error of a check; `what` continues a sentence that starts with the value."""
-    return PydanticCustomError(REFUSED, "{what}; {cure}", {"what": what, "cure": cure})
+def refusal(what: str, cure: str, *, key: str = "", value: object = None) -> PydanticCustomError:
+    """Return the error of a check; `what` continues a sentence that starts with the value.
+
+    A check of a whole table names the `key` in it that is at fault, and its `value`.
+    """
+    within = {"key": key, "value": value} if key else {}
+    return PydanticCustomError(REFUSED, "{what}; {cure}", {"what": what, "cure": cure, **within})
 
 
 def is_loopback(host: str) -> bool:
@@ -95,6 +99,7 @@ def _check_path(path: Path) -> Path:
 
 RobotId = Annotated[str, _like(_NAME, "is not a robot id", _NAME_CURE)]
 ChannelName = Annotated[str, _like(_NAME, "is not a channel name", _NAME_CURE), AfterValidator(_check_channel_name)]
+OperatorName = Annotated[str, _like(_NAME, "is not the name of an operator", _NAME_CURE)]
 TopicPrefix = Annotated[str, Field(max_length=64), AfterValidator(_check_prefix)]
 FilePath = Annotated[Path, Field(strict=False), AfterValidator(_check_path)]  # not strict: TOML has texts, no paths
 HostName = Annotated[str, Field(max_length=253), AfterValidator(_check_host)]

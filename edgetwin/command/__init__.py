@@ -1,0 +1,1 @@
+"""Command room: who may ask what, and when. Start reading at `command.admission`."""
