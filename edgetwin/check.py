@@ -8,14 +8,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgetwin import config
 from edgetwin.errors import Fault, RefusedError, RosUnavailableError
+from edgetwin.lane.terms import faults as gate_faults
 from edgetwin.pipeline import faults as channel_faults
+from edgetwin.prognosis.checking import model_faults
+from edgetwin.prognosis.sources import faults as source_faults
 from edgetwin.ros.context import import_rclpy
 from edgetwin.settings import Settings
+from edgetwin.store.opening import newer_version
 from edgetwin.uplink.link import Broker
 from edgetwin.uplink.tls import client_context
 
@@ -40,6 +45,8 @@ def prepare(path: Path, environ: Mapping[str, str]) -> Prepared:
     found: list[Fault] = []
     for name, channel in settings.channels.items():
         found += channel_faults(name, channel)
+    found += gate_faults(settings)
+    found += source_faults(settings)
     found += _store_faults(settings.store.path)
     broker: Broker | None = None
     try:
@@ -62,6 +69,8 @@ def run(path: Path, environ: Mapping[str, str], *, as_json: bool) -> int:
     except RosUnavailableError as error:
         what, _, cure = str(error).partition("; ")
         raise RefusedError([Fault("ros", what, cure)]) from error
+    if found := model_faults(settings):  # the daemon runs without them
+        raise RefusedError([Fault(f"{path.name}: {fault.where}", fault.what, fault.cure) for fault in found])
     if as_json:
         from edgetwin import wire  # noqa: PLC0415
 
@@ -90,7 +99,7 @@ def _broker(settings: Settings) -> Broker:
 
 
 def _store_faults(path: Path) -> list[Fault]:
-    """A store whose directory can neither be written nor made."""
+    """A store whose directory can neither be written nor made, or that only a newer edgetwin understands."""
     if path.is_dir():
         return [Fault("store.path", f"{path} is a directory", "name a file in it")]
     nearest = path.parent
@@ -99,4 +108,8 @@ def _store_faults(path: Path) -> list[Fault]:
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         cure = "choose another path, or give this user the right to write there"
         return [Fault("store.path", f"{path} cannot be written", cure)]
+    with suppress(OSError):  # whoever may not read it is not the daemon
+        if version := newer_version(path):
+            what = f"{path} was written by a newer edgetwin (version {version} of the file)"
+            return [Fault("store.path", what, "install that edgetwin again, or move the file away with all it holds")]
     return []

@@ -70,6 +70,18 @@ def _replay(arguments: argparse.Namespace) -> int:
     return replay.main(replay.from_arguments(arguments))
 
 
+def _drive(arguments: argparse.Namespace) -> int:
+    from edgetwin.drive import command
+
+    return command.main(arguments)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from edgetwin.train import command
+
+    return command.main(arguments)
+
+
 def _config_path(arguments: argparse.Namespace) -> Path:
     from edgetwin.config import default_path
 
@@ -105,6 +117,20 @@ def _parser() -> argparse.ArgumentParser:
 
         add_arguments(replay)
     replay.set_defaults(command=_replay)
+
+    drive = commands.add_parser("drive", help="drive a robot: lease, moves from keys or a script, stop, reset")
+    if "drive" in sys.argv[1:2]:
+        from edgetwin.drive.options import add_arguments as add_drive_arguments
+
+        add_drive_arguments(drive)
+    drive.set_defaults(command=_drive)
+
+    train = commands.add_parser("train", help="fit the failure model on labelled history and export ONNX")
+    if "train" in sys.argv[1:2]:
+        from edgetwin.train.wish import add_arguments as add_train_arguments
+
+        add_train_arguments(train)
+    train.set_defaults(command=_train)
     return parser
 
 

@@ -3,8 +3,11 @@
     ros.graph -> pipeline (sync, wire) -+-> uplink.live -> uplink.pump -> broker
                                         +-> store.outbox -----^  what was not acknowledged in time
 
-One thread (the loop) but for the store's. Order of the end: ROS first, so that nothing new comes; the link
-next, so that what is in memory can still leave; the outbox last, so that what could not leave is kept.
+                                     driving (the command lane, a thread of its own) -> wheels
+
+One thread (the loop) but for the store's and the command lane's. Order of the end: motion first; then ROS, so that
+nothing new comes; the link next, so that what is in memory can still leave; the outbox last, so that what could not
+leave is kept.
 """
 
 from __future__ import annotations
@@ -13,22 +16,26 @@ import asyncio
 import gc
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgetwin import __version__, wire
 from edgetwin.clock import NS_PER_S, NS_PER_US, Clock
+from edgetwin.driving import Driving
 from edgetwin.errors import StoreError
 from edgetwin.figures import Figures, Rooms
 from edgetwin.forwarding import Forwarding
 from edgetwin.pipeline import Pipeline
-from edgetwin.records import LinkState, Parcel
+from edgetwin.prognosis.foretelling import Foretelling
+from edgetwin.records import EventKind, LinkState, Parcel
 from edgetwin.ros.graph import Graph
 from edgetwin.ros.wakeup import BUSY_TICK_S
 from edgetwin.settings import Settings
 from edgetwin.status import StatusFile
 from edgetwin.uplink.link import Broker
+from edgetwin.vitals import Vitals
 
 _log = logging.getLogger("edgetwin")
 
@@ -40,7 +47,9 @@ _LINK_END_S = 2.5
 class Daemon:
     """One robot's edgetwin. Made and run once, inside a running loop."""
 
-    def __init__(self, settings: Settings, broker: Broker, status_directory: Path, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, broker: Broker, status_directory: Path, clock: Clock, vitals: Vitals
+    ) -> None:
         """Build what can be built without touching the outside.
 
         Args:
@@ -48,12 +57,14 @@ class Daemon:
             broker: Where to forward to.
             status_directory: Where status.json lives.
             clock: The robot's.
+            vitals: Where every lane shows that it gets on.
 
         Raises:
             RosTypeError, FieldPathError: A channel does not fit its message type.
         """
         self._settings = settings
         self._clock = clock
+        self._vitals = vitals
         self._boot = uuid.uuid4().hex[:16]
         self._topics = wire.Topics(settings.robot.id, settings.mqtt.prefix)
         self._status_file = StatusFile(status_directory)
@@ -65,11 +76,16 @@ class Daemon:
         self._release_at_ns = 0
         self._state = "starting"
         self._forwarding = Forwarding(settings, self._boot, self._topics, broker, self._status_parcel, clock)
+        self._driving = Driving(
+            settings, self._boot, self._topics, broker, clock,
+            partial(self._forwarding.emit, EventKind.GATE), self._fail,
+        )  # fmt: skip
         self._pipelines: dict[str, Pipeline] = {}
         for name, channel in settings.channels.items():
             lane = self._topics.channel_lane(name, channel.channel_class, channel.encoding, channel.qos)
             numbering = self._forwarding.add_lane(lane)
             self._pipelines[name] = Pipeline(channel, numbering, self._forwarding.leave, clock)
+        self._foretelling = Foretelling(settings, self._forwarding.emit, clock)
         self._graph: Graph | None = None
         self._figures = self._make_figures({})
 
@@ -86,16 +102,19 @@ class Daemon:
         """
         self._loop.set_exception_handler(self._callback_failed)
         try:
+            self._driving.start(self._vitals.progress)  # first: a stop must not wait for a disk
             await self._forwarding.open()
             if not self._stopping.is_set():
                 await self._run_until_stopped()
         finally:
+            await self._driving.end()
             self._loop.set_exception_handler(None)
         if self._failure is not None:
             raise self._failure
 
     async def _run_until_stopped(self) -> None:
         try:
+            self._driving.listen()
             self._open_ros()
             async with asyncio.TaskGroup() as group:
                 link = group.create_task(self._forwarding.link.run())
@@ -103,6 +122,9 @@ class Daemon:
                     group.create_task(self._watch_graph()),
                     group.create_task(self._write_status()),
                     group.create_task(self._beat()),
+                    group.create_task(self._foretelling.run()),
+                    group.create_task(self._vitals.watch_store(self._forwarding.outbox.turn)),
+                    group.create_task(self._vitals.tell_ready(self._forwarding.tried, self._whole_figures)),
                 ]
                 gc.freeze()  # what is here stays: the collector need not walk over it again and again
                 gc.set_threshold(20_000, 20, 50)
@@ -115,12 +137,15 @@ class Daemon:
                 self._state = "stopping"
                 for watcher in watchers:
                     watcher.cancel()
+                await self._driving.end()
                 self._close_ros()
                 self._forwarding.finish()
                 await asyncio.wait([link], timeout=_LINK_END_S)
                 link.cancel()
         finally:
+            await self._driving.end()  # before ROS ends under it
             self._close_ros()
+            await self._foretelling.close()
             await self._forwarding.close()
             self._status_file.remove()
         _log.info("edgetwin stopped.", extra={"EVENT": "stopped"})
@@ -141,9 +166,12 @@ class Daemon:
         pacer = pipeline.pacer
 
         take_sample = pipeline.take
+        listeners = self._foretelling.listeners(pipeline.lane.name)
 
         def take(raw: bytes, received_ns: int, now_ns: int) -> None:
             take_sample(raw, received_ns, now_ns)
+            for listen in listeners:
+                listen(raw, now_ns)
             due_ns = pacer.due_ns
             if due_ns is not None and (self._release_timer is None or due_ns < self._release_at_ns):
                 self._arm_release(due_ns)
@@ -183,16 +211,27 @@ class Daemon:
 
     async def _watch_graph(self) -> None:
         if self._graph is not None:
-            await self._graph.watch()
+            await self._vitals.watch_ros(self._graph.watch)
 
     async def _write_status(self) -> None:
+        kept = self._kept(self._status_file.open)
+        while True:
+            figures = self._whole_figures()
+            self._vitals.show(figures)
+            kept = kept and self._kept(partial(self._status_file.write, figures))
+            await asyncio.sleep(_STATUS_PERIOD_S)
+
+    def _whole_figures(self) -> dict[str, Any]:
+        return self._figures.whole(self._state) | {"prognosis": self._foretelling.figures()}
+
+    @staticmethod
+    def _kept(write: Callable[[], None]) -> bool:
         try:
-            self._status_file.open()
-            while True:
-                self._status_file.write(self._figures.whole(self._state))
-                await asyncio.sleep(_STATUS_PERIOD_S)
+            write()
         except OSError as error:
             _log.warning("No status file: %s; `edgetwin status` will not work.", error, extra={"EVENT": "status.off"})
+            return False
+        return True
 
     async def _beat(self) -> None:
         while True:
@@ -208,6 +247,7 @@ class Daemon:
             stamp_us=self._clock.stamp_ns() // NS_PER_US,
             heartbeat_s=self._settings.mqtt.heartbeat_s,
             **self._figures.brief(),
+            prognosis=self._foretelling.figures(),
         )
         return Parcel(self._topics.status, payload, 0)
 
@@ -221,6 +261,7 @@ class Daemon:
             forwarding.link,
             forwarding.live,
             forwarding.pump,
+            self._driving,
         )
         return Figures(self._settings.robot.id, self._boot, rooms, self._clock)
 
@@ -245,6 +286,9 @@ class Daemon:
         if error is None or isinstance(error, StoreError):
             loop.default_exception_handler(context)
             return
+        self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
         if self._failure is None:
             self._failure = error
         self._stopping.set()

@@ -87,3 +87,19 @@ class StoreFullError(StoreError):
         self.used_bytes = used_bytes
         self.budget_bytes = budget_bytes
         super().__init__(f"the outbox holds {used_bytes} of {budget_bytes} bytes; raise [store] max_bytes")
+
+
+class ModelRefusedError(EdgeTwinError):
+    """A failure model cannot be used. Recovery: go on with the one before, or without; the user mends the file."""
+
+    def __init__(self, what: str, cure: str) -> None:
+        self.what = what
+        self.cure = cure
+        super().__init__(f"{what}; {cure}")
+
+
+class BaselineLostError(EdgeTwinError):
+    """What was learned of a healthy machine cannot be read, or is of other sources. Recovery: only a person's.
+
+    To learn anew by itself would take a worn machine for a healthy one.
+    """

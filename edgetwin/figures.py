@@ -12,6 +12,7 @@ from typing import Any
 
 from edgetwin import __version__
 from edgetwin.clock import NS_PER_S, NS_PER_US, Clock
+from edgetwin.driving import Driving
 from edgetwin.pipeline import Pipeline
 from edgetwin.ros.topic import Topic
 from edgetwin.store.outbox import Outbox
@@ -31,6 +32,7 @@ class Rooms:
     link: Link
     live: LiveLane
     pump: Pump
+    driving: Driving
 
 
 class Figures:
@@ -53,7 +55,7 @@ class Figures:
         return head | self.brief() | {"channels": channels}
 
     def brief(self) -> dict[str, Any]:
-        """Return link and outbox, for the status topic."""
+        """Return link, outbox and gate, for the status topic."""
         rooms = self._rooms
         return {
             "link": {
@@ -70,6 +72,7 @@ class Figures:
                 "refused": rooms.outbox.refusals,
                 "given_up": {str(cause): count for cause, count in rooms.outbox.gaps.given_up.items()},
             },
+            "gate": rooms.driving.figures(),
         }
 
     def _channel(self, name: str, elapsed_s: float) -> dict[str, Any]:

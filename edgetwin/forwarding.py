@@ -67,6 +67,7 @@ class Forwarding:
         self._flush_timer: asyncio.TimerHandle | None = None
         self._numberings: dict[str, wire.Numbering] = {}
         self._refused_topics: set[tuple[str, int]] = set()
+        self.tried = asyncio.Event()  # the first attempt to connect is over, either way
         self.live = LiveLane(self._pack, gather=self._coalesce_s > 0)
         store = settings.store
         self.outbox = Outbox(
@@ -183,12 +184,14 @@ class Forwarding:
             "Connected to the broker after %.1f s; %d records wait on disk.", outage_s, self.outbox.backlog,
             extra={"EVENT": "link.up", "OUTAGE_S": outage_s, "BACKLOG": self.outbox.backlog},
         )  # fmt: skip
+        self.tried.set()
         self.outbox.start_draining()
         if self.link.sessions > 1:
             news = {"state": "up", "outage_s": outage_s, "backlog": self.outbox.backlog}
             self.emit(EventKind.LINK, wire.encode(news))
 
     def _link_down(self, why: str, returned: Sequence[Record]) -> None:
+        self.tried.set()
         self.outbox.stop_draining()
         self.outbox.returned(returned)
         self.outbox.returned(self.live.release_written())

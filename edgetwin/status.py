@@ -15,6 +15,7 @@ import orjson
 
 FILE_NAME = "status.json"
 VERSION = 1
+_MODE = 0o644  # no secret is in it, and `edgetwin status` is for every user; the unit's umask says 0600
 SYSTEM_DIRECTORY = Path("/run/edgetwin")
 
 
@@ -49,6 +50,7 @@ class StatusFile:
             OSError: The directory is gone or full.
         """
         self._scratch.write_bytes(orjson.dumps(figures))
+        self._scratch.chmod(_MODE)
         os.replace(self._scratch, self._path)  # noqa: PTH105  # Path.replace costs a Path each second
 
     def remove(self) -> None:
@@ -100,6 +102,7 @@ def _table(figures: Mapping[str, Any]) -> str:
         f"link   {link['state']} for {link['since_s']:.0f} s, {link['reconnects']} reconnects"
         + (f" ({link['last_error']})" if link["last_error"] else ""),
         f"outbox {outbox['records']} records on disk, {outbox['waiting']} waiting, {outbox['in_flight']} in flight",
+        *_gate(figures.get("gate")),
         f"{'channel':<20} {'in/s':>8} {'out/s':>8} {'received':>10} {'published':>10} {'held back':>10} {'backlog':>8}",
     ]
     for name, channel in figures["channels"].items():
@@ -109,3 +112,13 @@ def _table(figures: Mapping[str, Any]) -> str:
             f"{channel['published']:>10} {channel['held_back']:>10} {channel['backlog']:>8} {problem}".rstrip()
         )
     return "\n".join(lines) + "\n"
+
+
+def _gate(gate: Mapping[str, Any] | None) -> list[str]:
+    if gate is None:
+        return []
+    motion = "" if gate.get("remote_motion") else ", remote motion is off"
+    latch = f", latched as {gate['stop_id']}" if gate.get("stop_id") else ""
+    trouble = [f"foreign publishers: {', '.join(gate['foreign_publishers'])}"] if gate.get("foreign_publishers") else []
+    trouble += [gate["latch_problem"]] if gate.get("latch_problem") else []
+    return ["; ".join([f"gate   {gate['state']} ({gate.get('reason', '-')}){latch}{motion}", *trouble])]

@@ -89,14 +89,15 @@ class Graph:
         """Deliver every message of `topic` to `sink`, as soon as there is a publisher."""
         self.topics[channel] = Topic(self.node, self._wakeup, topic, type_name, message_class, depth, sink)
 
-    async def watch(self) -> None:
-        """Follow the publishers until cancelled."""
+    async def watch(self, came_round: Callable[[], None] = lambda: None) -> None:
+        """Follow the publishers until cancelled; say each time that ROS has answered for all topics."""
         while True:
             waiting = False
             for channel, topic in self.topics.items():
                 self._report(channel, topic.follow_publishers(self._clock.now_ns()))
                 self._report_lost(channel, topic.lost)
                 waiting |= topic.unsettled
+            came_round()
             await asyncio.sleep(_WAITING_POLL_S if waiting else _MATCHED_POLL_S)
 
     def drain(self) -> int:

@@ -1,0 +1,212 @@
+"""Roof: the command lane, seen from the main loop: built from the settings, heard, and ended.
+
+In: settings; what the lane decided     Out: one log line per change, one `gate` event per decision
+The lane needs nothing from here to stop the robot: what it hands over has happened before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from random import Random
+from typing import Any
+
+from edgetwin import wire
+from edgetwin.clock import Clock
+from edgetwin.lane import terms
+from edgetwin.lane.lane import Lane
+from edgetwin.lane.latch import FILE_NAME
+from edgetwin.lane.ledger import DecisionEntry, News, Notice
+from edgetwin.lane.link import LaneBroker, Rejoin
+from edgetwin.lane.plan import LaneHooks, Plan
+from edgetwin.motion import Reason, State, Verdict
+from edgetwin.progress import Progress
+from edgetwin.settings import Settings
+from edgetwin.uplink.backoff import Backoff
+from edgetwin.uplink.dial import dial
+from edgetwin.uplink.link import Broker
+
+_log = logging.getLogger("edgetwin.gate")
+
+_SILENCE_MAX_S = 5.0
+_END_S = 2.5
+_SWITCH_INTERVAL_S = 0.0005  # the lane waits this long for the interpreter, at most, while the main loop computes
+_STEADY = frozenset({Verdict.ACCEPTED, Verdict.CLAMPED, Verdict.DUPLICATE})
+_CHANGES = {
+    State.IDLE: ("gate.idle", logging.INFO, "Nothing of ours is published on the motion topic"),
+    State.ACTIVE: ("gate.active", logging.INFO, "The robot is driven from afar"),
+    State.BRAKE: ("gate.brake", logging.INFO, "The robot is braked"),
+    State.HELD: ("gate.stopped", logging.WARNING, "The robot is stopped and latched; a reset releases it"),
+    State.ESTOP: ("gate.estop", logging.WARNING, "The e-stop input says stop; released, the robot stays latched"),
+    State.LOCAL: ("gate.local", logging.WARNING, "Somebody beside the robot drives; commands are not heard"),
+    State.FAULT: ("gate.fault", logging.ERROR, "The gate does not trust itself; a local reset clears it"),
+    State.DOWN: ("gate.down", logging.INFO, "The command lane ends"),
+}
+
+
+class Driving:
+    """The command lane of one daemon."""
+
+    def __init__(
+        self, settings: Settings, boot: str, topics: wire.Topics, broker: Broker, clock: Clock,
+        told: Callable[[bytes], object], failed: Callable[[BaseException], None],
+    ) -> None:  # fmt: skip
+        """Nothing runs yet.
+
+        Args:
+            settings: Checked.
+            boot: Random id of this start.
+            topics: Names.
+            broker: Of the telemetry; the lane has connections of its own to it.
+            clock: The robot's.
+            told: Takes the data of a `gate` event.
+            failed: Told that the lane is broken; the process must end.
+        """
+        self._settings = settings
+        self._boot = boot
+        self._topics = topics
+        self._broker = broker
+        self._clock = clock
+        self._told = told
+        self._failed = failed
+        self._loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        self._lane: Lane | None = None
+        self._open = False
+        self._early: list[News] = []
+
+    def start(self, progress: Progress) -> None:
+        """Have the lane run; it needs no store, and what it decides before `listen` is kept.
+
+        Raises:
+            RosUnavailableError, RosTypeError: ROS is missing, or a package.
+        """
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        self._heart = progress.lane("command lane", _SILENCE_MAX_S)
+        heart = self._heart.__enter__()
+        hooks = LaneHooks(
+            partial(self._soon, self._take), self._lane_failed, partial(self._soon, self._ended.set), heart.beat
+        )
+        self._lane = Lane(self._plan(), hooks, self._clock)
+        self._lane.start()
+
+    def listen(self) -> None:
+        """Events can leave from now on."""
+        self._open = True
+        early, self._early = self._early, []
+        self._tell(early)
+
+    async def end(self) -> None:
+        """Have the robot stand and the lane end; within 2.5 s, whatever hangs."""
+        lane, self._lane = self._lane, None
+        if lane is None:
+            return
+        lane.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_S):
+                await self._ended.wait()
+        if not self._ended.is_set():
+            _log.error("The command lane does not end; the guard says zero.", extra={"EVENT": "gate.hangs"})
+        self._tell(lane.take_news())
+        lane.close()
+        self._heart.__exit__(None, None, None)
+
+    def figures(self) -> dict[str, Any]:
+        """Return the lane in numbers."""
+        return self._lane.figures() if self._lane is not None else {"state": str(State.DOWN)}
+
+    def _plan(self) -> Plan:
+        settings, broker = self._settings, self._broker
+        sources = terms.sources_of(settings)
+        return Plan(
+            robot_id=settings.robot.id,
+            boot=self._boot,
+            topics=self._topics,
+            broker=LaneBroker(
+                partial(dial, broker.host, broker.port, broker.tls),
+                self._rejoin,
+                broker.keepalive_s,
+                broker.username,
+                broker.password,
+            ),
+            rules=terms.rules_of(settings, self._topics),
+            limits=terms.limits_of(settings, sources),
+            sources=sources,
+            node_name=settings.ros.node_name,
+            cmd_vel_topic=settings.ros.cmd_vel_topic,
+            cmd_vel_type=settings.ros.cmd_vel_type,
+            latch_path=settings.store.path.parent / FILE_NAME,
+            allowed=frozenset(settings.gate.allowed_publishers),
+            hold_on_exit=settings.gate.on_exit == "hold",
+        )
+
+    def _rejoin(self) -> Rejoin:
+        backoff = Backoff(self._broker.reconnect_max_s, Random())  # noqa: S311  # jitter, not a secret
+        return Rejoin(backoff.next_s, backoff.reset)
+
+    def _soon(self, act: Callable[[], object]) -> None:
+        """Called on the lane's thread: must not wait."""
+        with suppress(RuntimeError):  # the main loop has ended
+            self._loop.call_soon_threadsafe(act)
+
+    def _lane_failed(self, error: BaseException) -> None:
+        self._soon(partial(self._failed, error))
+
+    def _take(self) -> None:
+        if self._lane is not None:
+            self._tell(self._lane.take_news())
+
+    def _tell(self, news: list[News]) -> None:
+        for one in news:
+            if isinstance(one, Notice):
+                _log.log(one.level, one.text, extra={"EVENT": one.event, **one.fields})
+                continue
+            if not self._open:
+                self._early.append(one)
+                continue
+            _tell_in_log(one)
+            if one.before is not one.after or one.verdict not in _STEADY:
+                self._told(wire.encode(data_of(one)))
+
+
+def data_of(entry: DecisionEntry) -> dict[str, object]:
+    """Return a decision as the data of a `gate` event."""
+    return {
+        "stamp_us": entry.stamp_us,
+        "command": entry.command,
+        "id": entry.id,
+        "client": entry.client,
+        "verdict": None if entry.verdict is None else str(entry.verdict),
+        "code": str(entry.code),
+        "reasons": [str(reason) for reason in entry.reasons],
+        "detail": entry.detail,
+        "before": str(entry.before),
+        "after": str(entry.after),
+        "linear": entry.linear_mps,
+        "angular": entry.angular_radps,
+        "stop_id": entry.stop_id,
+        "repeat": entry.repeat,
+    }
+
+
+def _tell_in_log(entry: DecisionEntry) -> None:
+    """Log a change of state, a refusal, a step of a reset; not the moves of a drive."""
+    fields: dict[str, object] = {
+        "COMMAND": entry.command, "COMMAND_ID": entry.id, "CLIENT": entry.client, "REASON": str(entry.code),
+        "STATE": str(entry.after), "STOP_ID": entry.stop_id, "REPEAT": entry.repeat,
+    }  # fmt: skip
+    if entry.before is not entry.after:
+        event, level, words = _CHANGES.get(entry.after, ("gate.changed", logging.INFO, str(entry.after)))
+        if entry.code is Reason.RESET_OK:
+            event, words = "gate.reset", "The latch was reset; nothing moves before a new move"
+        _log.log(level, "%s (%s).", words, entry.code, extra={"EVENT": event, **fields})
+    elif entry.verdict is Verdict.REJECTED:
+        words = entry.detail or str(entry.code)
+        times = f", {entry.repeat} more times" if entry.repeat > 1 else ""
+        _log.warning(
+            "Command %s refused: %s%s.", entry.command, words, times, extra={"EVENT": "gate.refused", **fields}
+        )

@@ -1,0 +1,281 @@
+"""Command lane: one MQTT connection on the lane's loop, from CONNECT to its end.
+
+In: a connected socket, what to listen to     Out: topics at once, messages after; what we publish, with QoS 1
+Used once; reconnecting makes a new one. Clean start and session expiry 0: nothing waits for an absent robot.
+A message is acknowledged when it comes, not when it is judged, so that the broker keeps no old ones for us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+from edgetwin.clock import NS_PER_S, Clock
+from edgetwin.errors import LinkError
+from edgetwin.lane import packets
+from edgetwin.lane.packets import Subscription, Welcome
+from edgetwin.lane.stream import Arrival, OnTopic, Packet, Stream, read_publish
+
+_T = TypeVar("_T")
+_HANDSHAKE_TIMEOUT_S = 4.0
+_RECV_BYTES = (
+    16_384  # a turn: about a hundred moves, a millisecond; a flood on one connection leaves the other its turn
+)
+_TLS_TURNS = 4
+_KEEP_BYTES = 16_384
+_UNSENT_MAX_BYTES = 262_144
+_WINDOW_MAX = 64
+_WAITING_MAX = 256
+_WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_CURES = {
+    0x84: "it does not speak MQTT 5; use a broker that does",
+    0x86: "check the credentials mqtt_username and mqtt_password",
+    0x87: "check the broker's ACL for this robot",
+    0x8E: "another client uses this robot's id; give each robot its own",
+    0x95: "a message was too large for it",
+    0x97: "its quota is used up",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to introduce ourselves, and what to listen to.
+
+    Attributes:
+        client_id: Ours; another connection with the same one ends this one.
+        keepalive_s: The broker drops us after one and a half of it in silence, we it after one.
+        subscriptions: Exact topics.
+        receive_max: Messages with QoS 1 that may be on their way to us at once.
+        packet_max_bytes: Longest packet the broker may send; 0: any.
+    """
+
+    client_id: str
+    keepalive_s: int
+    username: str | None
+    password: str | None
+    subscriptions: Sequence[Subscription]
+    receive_max: int = 20
+    packet_max_bytes: int = 0
+
+
+class Connection:
+    """One connection.
+
+    Attributes:
+        ended: Resolves with the reason when it is over.
+        dropped: Publishes of ours that nobody took: too many waited, or the connection ended first.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket | ssl.SSLSocket,
+        terms: Terms,
+        on_topic: OnTopic,
+        on_arrival: Callable[[Arrival], None],
+        clock: Clock,
+    ) -> None:
+        """Take over a connected, non-blocking socket.
+
+        Args:
+            sock: From the dialler; closed at the end.
+            terms: Of the connection.
+            on_topic: Called with each topic before anything else is read of its message.
+            on_arrival: Called with each message.
+            clock: For the keepalive.
+        """
+        self._sock = sock
+        self._terms = terms
+        self._on_arrival = on_arrival
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._stream = Stream(on_topic, _KEEP_BYTES)
+        self._unsent = bytearray()
+        self._writer_armed = self._flush_scheduled = False
+        self._packet_id = 0
+        self._window = _WINDOW_MAX
+        self._in_flight: set[int] = set()
+        self._waiting: deque[tuple[str, bytes, str, bytes]] = deque()
+        self._heard_ns = self._sent_ns = clock.now_ns()
+        self._keepalive_ns = terms.keepalive_s * NS_PER_S
+        self._timer: asyncio.TimerHandle | None = None
+        self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
+        self._subscribed: asyncio.Future[bytes] = self._loop.create_future()
+        self.ended: asyncio.Future[LinkError] = self._loop.create_future()
+        self.dropped = 0
+
+    async def open(self) -> None:
+        """Introduce ourselves and subscribe; then messages come.
+
+        Raises:
+            LinkError: The broker does not answer, or refuses.
+        """
+        terms = self._terms
+        self._loop.add_reader(self._sock.fileno(), self._readable)
+        self._send(
+            packets.connect(
+                terms.client_id,
+                terms.keepalive_s,
+                terms.username,
+                terms.password,
+                receive_max=terms.receive_max,
+                packet_max=terms.packet_max_bytes,
+            )
+        )
+        welcome = await self._answer(self._welcomed)
+        _refuse(welcome.reason_code, "the broker refuses us")
+        self._window = min(_WINDOW_MAX, welcome.receive_max)
+        if welcome.keepalive_s is not None:
+            self._keepalive_ns = welcome.keepalive_s * NS_PER_S
+        self._send(packets.subscribe(self._next_id(), terms.subscriptions))
+        for code in await self._answer(self._subscribed):
+            _refuse(code, "the broker refuses a command topic")
+        if self._keepalive_ns:
+            self._keep_alive()
+
+    def publish(self, topic: str, payload: bytes, *, content_type: str = "", correlation: bytes = b"") -> None:
+        """Publish with QoS 1; waits behind the broker's window, and the oldest that waits is dropped for the newest."""
+        if self.ended.done():
+            self.dropped += 1
+            return
+        if len(self._waiting) >= _WAITING_MAX:
+            self._waiting.popleft()
+            self.dropped += 1
+        self._waiting.append((topic, payload, content_type, correlation))
+        self._release()
+
+    def close(self, why: str = "disconnected") -> None:
+        """Say goodbye and end."""
+        if not self.ended.done():
+            self._unsent += packets.DISCONNECT_PACKET
+            with suppress(OSError):
+                self._sock.send(self._unsent)
+        self._fail(LinkError(why))
+
+    async def _answer(self, answer: asyncio.Future[_T]) -> _T:
+        done, _ = await asyncio.wait(
+            (answer, self.ended), timeout=_HANDSHAKE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if self.ended.done():
+            raise self.ended.result()
+        if answer not in done:
+            msg = "the broker accepts the connection but does not answer"
+            raise LinkError(msg)
+        return answer.result()
+
+    def _readable(self) -> None:
+        try:
+            for _ in range(_TLS_TURNS):
+                received = self._sock.recv(_RECV_BYTES)
+                if not received:
+                    self._fail(LinkError("the broker closed the connection"))
+                    return
+                self._heard_ns = self._clock.now_ns()
+                # mosquitto holds a small packet back (Nagle) until the one before is acknowledged, which our kernel
+                # would do 40 ms later: a stop that follows something else would be that late.
+                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                for packet in self._stream.feed(received):
+                    self._take(packet)
+                if not (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()):
+                    return
+        except _WOULD_BLOCK:
+            return
+        except (OSError, ValueError) as error:  # UnicodeDecodeError is a ValueError
+            self._fail(LinkError(str(error) or type(error).__name__))
+
+    def _take(self, packet: Packet) -> None:
+        if packet.kind == packets.PUBLISH:
+            arrival = read_publish(packet)
+            if arrival.packet_id is not None:
+                self._send(packets.puback(arrival.packet_id))
+            self._on_arrival(arrival)
+        elif packet.kind == packets.PUBACK:
+            self._in_flight.discard(packets.read_ack(packet.body)[0])
+            self._release()
+        elif packet.kind == packets.CONNACK and not self._welcomed.done():
+            self._welcomed.set_result(packets.read_connack(packet.body))
+        elif packet.kind == packets.SUBACK and not self._subscribed.done():
+            self._subscribed.set_result(packets.read_suback(packet.body))
+        elif packet.kind == packets.DISCONNECT:
+            code = packet.body[0] if packet.body else 0
+            cure = _CURES.get(code, "see the broker's log")
+            self._fail(LinkError(f"the broker ends the connection with 0x{code:02X}; {cure}", reason_code=code))
+        elif packet.kind != packets.PINGRESP:
+            msg = f"the broker sends a packet of type {packet.kind}"
+            raise ValueError(msg)
+
+    def _release(self) -> None:
+        while self._waiting and len(self._in_flight) < self._window and not self.ended.done():
+            topic, payload, content_type, correlation = self._waiting.popleft()
+            packet_id = self._next_id()
+            self._in_flight.add(packet_id)
+            self._send(packets.publish(topic, payload, packet_id, content_type=content_type, correlation=correlation))
+
+    def _next_id(self) -> int:
+        self._packet_id = packets.next_packet_id(self._packet_id)
+        return self._packet_id
+
+    def _send(self, packet: bytes) -> None:
+        """Take a packet; it leaves at the end of this turn of the loop, with all others of the turn."""
+        if self.ended.done():
+            return
+        self._unsent += packet
+        if not self._flush_scheduled and not self._writer_armed:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        if self.ended.done():
+            return
+        try:
+            while self._unsent:
+                del self._unsent[: self._sock.send(self._unsent)]
+                self._sent_ns = self._clock.now_ns()
+        except _WOULD_BLOCK:
+            if len(self._unsent) > _UNSENT_MAX_BYTES:
+                self._fail(LinkError("the broker does not read what we send"))
+                return
+        except OSError as error:
+            self._fail(LinkError(str(error)))
+            return
+        if bool(self._unsent) != self._writer_armed:
+            self._writer_armed = bool(self._unsent)
+            if self._writer_armed:
+                self._loop.add_writer(self._sock.fileno(), self._flush)
+            else:
+                self._loop.remove_writer(self._sock.fileno())
+
+    def _keep_alive(self) -> None:
+        """Ping after half a keepalive in which we said nothing, or heard nothing; give up after a whole one."""
+        now_ns = self._clock.now_ns()
+        if now_ns - self._heard_ns > self._keepalive_ns:
+            self._fail(LinkError("the broker does not answer"))
+            return
+        if now_ns - min(self._heard_ns, self._sent_ns) >= self._keepalive_ns // 2:
+            self._send(packets.PINGREQ_PACKET)
+        self._timer = self._loop.call_later(self._keepalive_ns / NS_PER_S / 4, self._keep_alive)
+
+    def _fail(self, error: LinkError) -> None:
+        if self.ended.done():
+            return
+        descriptor = self._sock.fileno()
+        self._loop.remove_reader(descriptor)
+        self._loop.remove_writer(descriptor)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._sock.close()
+        self.dropped += len(self._waiting) + len(self._in_flight)
+        self._waiting.clear()
+        self.ended.set_result(error)
+
+
+def _refuse(code: int, what: str) -> None:
+    if code >= packets.REFUSED:
+        msg = f"{what} (0x{code:02X}); {_CURES.get(code, 'see its log')}"
+        raise LinkError(msg, reason_code=code)
