@@ -35,7 +35,7 @@ def judge(facts: Facts, move: Move) -> tuple[Memory, Decision]:
     now_ns, limits = facts.now_ns, facts.limits
     memory = replace(facts.memory, asked_ns=now_ns)
     reasons = against(facts)
-    wanted, slowed = (ZERO, ()) if facts.twist == ZERO else bounded(facts, facts.twist)
+    wanted, slowed = bounded(facts, facts.twist)
     if wanted == ZERO and facts.twist != ZERO:
         reasons = _worst_first((*reasons, *(reason for reason in slowed if reason in _CLAIMS)))
     if reasons:

@@ -15,6 +15,7 @@ from edgetwin.gate.envelope import NS_PER_S, clamp, scaled
 from edgetwin.motion import ZERO, Pose, Reason, Twist
 
 _LOW_BATTERY_RATIO = 0.5
+_ALL = 1.0
 
 
 def bounded(facts: Facts, twist: Twist) -> tuple[Twist, tuple[Reason, ...]]:
@@ -25,8 +26,8 @@ def bounded(facts: Facts, twist: Twist) -> tuple[Twist, tuple[Reason, ...]]:
     fence, way = fence_ratio(facts, powered), _way_ratio(facts, powered)
     table = (
         (Reason.BATTERY, powered != clamped),
-        (Reason.GEOFENCE, fence < 1.0),
-        (Reason.OBSTACLE, way < 1.0),
+        (Reason.GEOFENCE, fence < _ALL),
+        (Reason.OBSTACLE, way < _ALL),
         (Reason.CLAMPED_SPEED, clamped != twist),
     )
     return scaled(powered, min(fence, way)), tuple(reason for reason, slower in table if slower)
@@ -36,7 +37,7 @@ def fence_ratio(facts: Facts, twist: Twist) -> float:
     """Return how much of `twist` still stops inside the fence: 0 to 1; 1 without a fence."""
     limits, robot = facts.limits, facts.robot
     if not limits.fence or twist == ZERO:
-        return 1.0
+        return _ALL
     if robot.pose is None or robot.pose_ns is None:
         return 0.0
     return fences.allowed(limits.fence, _grown_old(facts, robot.pose, robot.pose_ns, twist), twist, limits)
@@ -45,13 +46,13 @@ def fence_ratio(facts: Facts, twist: Twist) -> float:
 def scan_ratio(facts: Facts, twist: Twist) -> float:
     """Return how much of `twist` the scan leaves: 0 to 1; 1 without a scan channel."""
     zone = facts.limits.scan
-    return 1.0 if zone is None or twist == ZERO else obstacle.allowed(zone, facts.robot.scan, twist)
+    return _ALL if zone is None or twist == ZERO else obstacle.allowed(zone, facts.robot.scan, twist)
 
 
 def _grown_old(facts: Facts, pose: Pose, heard_ns: int, twist: Twist) -> Pose:
     """Return the pose with what the robot may have moved since it was heard added to its uncertainty."""
     speed_mps = max(abs(twist.linear_mps), abs(facts.memory.output.linear_mps))
-    moved_m = speed_mps * max(0, facts.now_ns - heard_ns) / NS_PER_S
+    moved_m = speed_mps * (max(facts.now_ns, heard_ns) - heard_ns) / NS_PER_S
     return replace(pose, sigma_m=pose.sigma_m + moved_m / 2.0)  # the fence counts two sigma
 
 
@@ -70,4 +71,4 @@ def _by_battery(facts: Facts, twist: Twist) -> Twist:
 
 def _way_ratio(facts: Facts, twist: Twist) -> float:
     """A scan that nobody can trust is SCAN_STALE, a check of its own; it says nothing about the way ahead."""
-    return 1.0 if facts.robot.scan is None else scan_ratio(facts, twist)
+    return _ALL if facts.robot.scan is None else scan_ratio(facts, twist)

@@ -148,6 +148,10 @@ def _no_lease(facts: Facts) -> bool:
     return facts.robot.lease not in {None, Reason.LEASE_STALE}
 
 
+def _not_allowed(facts: Facts) -> bool:
+    return not facts.limits.remote_motion
+
+
 def _ending(facts: Facts) -> bool:
     return facts.memory.state is State.DOWN
 
@@ -167,7 +171,7 @@ def _faulty(facts: Facts) -> bool:
 CHECKS = (
     Check(0, Reason.SHUTTING_DOWN, "the process is not ending", _ending),
     Check(7, Reason.NOT_FINITE, "both speeds are numbers", _not_finite, running=False),
-    Check(9, Reason.FORBIDDEN, "the settings allow remote motion", lambda f: not f.limits.remote_motion),
+    Check(9, Reason.FORBIDDEN, "the settings allow remote motion", _not_allowed, at_once=True),
     Check(16, Reason.NOT_READY, "everything that motion needs was seen once", _not_begun),
     Check(17, Reason.ESTOP, "the e-stop input is not pressed", _estop, at_once=True),
     Check(17, Reason.ESTOP_STALE, "the e-stop input is heard", _estop_unheard, at_once=True),

@@ -49,7 +49,7 @@ def moved_on(facts: Facts) -> Memory:
     """Return the gate in the state that the facts demand."""
     memory = facts.memory
     for look in (_stall, _estop, _start, _local, _end_of_move, _end_of_zeros):
-        cause, reason = look(replace(facts, memory=memory))
+        cause, reason = look(facts)
         if cause is not None:
             memory = enter(memory, cause, reason, facts.limits, facts.now_ns)
     return memory
