@@ -54,8 +54,19 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _status(arguments: argparse.Namespace) -> int:
     from edgetwin import status
+    from edgetwin.clock import SystemClock
 
-    return status.show(os.environ, as_json=arguments.json)
+    if arguments.watch:
+        from edgetwin.status_watch import watch
+
+        watch(os.environ, sys.stdout, SystemClock(), as_json=arguments.json)
+    return status.show(os.environ, SystemClock(), as_json=arguments.json)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from edgetwin.doctor import command
+
+    return command.run(_config_path(arguments), os.environ, as_json=arguments.json)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -76,8 +87,20 @@ def _drive(arguments: argparse.Namespace) -> int:
     return command.main(arguments)
 
 
+def _mirror(arguments: argparse.Namespace) -> int:
+    from edgetwin.twin import command
+
+    return command.main(arguments)
+
+
 def _train(arguments: argparse.Namespace) -> int:
     from edgetwin.train import command
+
+    return command.main(arguments)
+
+
+def _backtest(arguments: argparse.Namespace) -> int:
+    from edgetwin.backtest import command
 
     return command.main(arguments)
 
@@ -95,15 +118,18 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="the daemon: ROS 2 in, MQTT out, until SIGTERM")
     check = commands.add_parser("check", help="validate the configuration and print the effective settings")
-    for command, function in ((run, _run), (check, _check)):
+    doctor = commands.add_parser("doctor", help="look at everything the daemon needs, and say what would cure it")
+    for command, function in ((run, _run), (check, _check), (doctor, _doctor)):
         command.add_argument(
             "--config", type=Path, metavar="FILE", help="default: $EDGETWIN_CONFIG, else /etc/edgetwin/edgetwin.toml"
         )
         command.set_defaults(command=function)
     check.add_argument("--json", action="store_true", help="print the settings as JSON")
+    doctor.add_argument("--json", action="store_true", help="print what was found as JSON")
 
     status = commands.add_parser("status", help="what the running daemon says")
     status.add_argument("--json", action="store_true", help="print all of it as JSON")
+    status.add_argument("--watch", action="store_true", help="show it again every second, until Ctrl-C")
     status.set_defaults(command=_status)
 
     demo = commands.add_parser("demo", help="everything on one machine, without any set-up")
@@ -125,12 +151,26 @@ def _parser() -> argparse.ArgumentParser:
         add_drive_arguments(drive)
     drive.set_defaults(command=_drive)
 
+    mirror = commands.add_parser("mirror", help="the other end: robots as /virtual/<robot>/<channel> ROS topics")
+    if "mirror" in sys.argv[1:2]:
+        from edgetwin.twin.options import add_arguments as add_mirror_arguments
+
+        add_mirror_arguments(mirror)
+    mirror.set_defaults(command=_mirror)
+
     train = commands.add_parser("train", help="fit the failure model on labelled history and export ONNX")
     if "train" in sys.argv[1:2]:
         from edgetwin.train.wish import add_arguments as add_train_arguments
 
         add_train_arguments(train)
     train.set_defaults(command=_train)
+
+    backtest = commands.add_parser("backtest", help="run the detectors over a recording, and score them")
+    if "backtest" in sys.argv[1:2]:
+        from edgetwin.backtest.command import add_arguments as add_backtest_arguments
+
+        add_backtest_arguments(backtest)
+    backtest.set_defaults(command=_backtest)
     return parser
 
 

@@ -147,7 +147,7 @@ def test_a_cdr_record_comes_back_alone(raw: bytes, stamp_us: int, recv_us: int) 
 
 
 @given(st.lists(st.binary(max_size=100), min_size=1, max_size=20), st.sampled_from(Encoding), st.booleans())
-def test_a_batch_comes_back_in_order(raws: list[bytes], encoding: Encoding, packed: bool) -> None:  # noqa: FBT001
+def test_a_batch_comes_back_in_order(raws: list[bytes], encoding: Encoding, packed: bool) -> None:
     """JSON and CDR alike, compressed or not."""
     numbering = _numbering(encoding)
     datas = raws if encoding is Encoding.CDR else [wire.encode({"raw": raw.hex()}) for raw in raws]

@@ -19,7 +19,7 @@ def _numbering(encoding: Encoding = Encoding.JSON, name: str = "odom") -> wire.N
 
 
 @given(st.binary(max_size=200), st.sampled_from([wire.ZSTD, wire.IDENTITY, "gzip", ""]), st.booleans())
-def test_decompress_raises_nothing_but_value_error(payload: bytes, codec: str, framed: bool) -> None:  # noqa: FBT001
+def test_decompress_raises_nothing_but_value_error(payload: bytes, codec: str, framed: bool) -> None:
     """Any bytes, with and without the magic number in front."""
     try:
         wire.decompress(b"\x28\xb5\x2f\xfd" * framed + payload, codec)

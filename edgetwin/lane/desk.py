@@ -33,7 +33,7 @@ _PER_TURN = 8
 _STARTING_MAX = 16
 _START_TIMEOUT_S = 0.5
 _NONCE_BYTES = 8
-_SNAPSHOT_NS = 1_000_000_000
+_SNAPSHOT_S = 1.0
 _STOPPER = Asker(str(Verb.STOP))
 
 Publish = Callable[[str, bytes, bytes], None]  # topic, payload, correlation data
@@ -63,7 +63,7 @@ class Desk:
     Attributes:
         received: Commands that came, stops included.
         overrun: Commands refused unjudged, because newer ones waited.
-        snapshot: What admission wants to find again after a restart; a new one each time, at most a second old.
+        snapshot: What admission wants to find again after a restart; a new one each time, at most a second behind.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Desk:
         self.received = 0
         self.overrun = 0
         self.snapshot = admission.snapshot()
-        self._snapshot_ns = 0
+        self._snapshot_timer: asyncio.TimerHandle | None = None
         self._rules = rules
         self._topics = topics
         self._stop_topic = topics.command(Verb.STOP).encode()
@@ -104,6 +104,9 @@ class Desk:
         name = parse_id(arrival.payload, self._rules) if not arrival.cut else ""
         answer = self._stopped.popleft() if self._stopped else self._gatehouse.stop(_STOPPER)
         self._send(reply, self._ack(name, reply, answer), self._post.by_stop)
+        client = client_of(arrival.payload, self._rules) if not arrival.cut else ""
+        if name or client:  # the audit has had the stop itself since its topic was read; this is who says to have sent it
+            self._ledger.keep(self._entry(reply, name, client, answer, self._moments.now()))
 
     def stop_link_lost(self) -> None:
         """A stop that was acted on, but whose message did not come whole, is not answered."""
@@ -134,8 +137,14 @@ class Desk:
 
     def close(self) -> None:
         """Answer what still waits."""
-        self.snapshot = self._admission.snapshot()
+        if self._snapshot_timer is not None:
+            self._snapshot_timer.cancel()
+        self._snap()
         self._judge_starting()
+
+    def _snap(self) -> None:
+        self._snapshot_timer = None
+        self.snapshot = self._admission.snapshot()
 
     def _drain(self) -> None:
         for _ in range(_PER_TURN):
@@ -151,9 +160,10 @@ class Desk:
         properties = arrival.properties
         message = Incoming(arrival.topic, arrival.payload, arrival.retain, properties.expiry_s, properties.user)
         outcome = self._admission.judge(message, moment)
-        if moment.now_ns - self._snapshot_ns > _SNAPSHOT_NS:
-            self._snapshot_ns = moment.now_ns
-            self.snapshot = self._admission.snapshot()
+        if self._snapshot_timer is None:
+            self._snapshot_timer = self._loop.call_later(_SNAPSHOT_S, self._snap)
+        if not isinstance(outcome, Admitted):  # it may have ended a lease, or given it to somebody else
+            self._gatehouse.lease_changed()
         reply = _reply(self._verbs.get(arrival.topic), arrival)
         match outcome:
             case Admitted():
@@ -238,13 +248,14 @@ class Desk:
         self._send(reply, self._ack(name, reply, answer), self._post.by_command)
 
     def _record(self, reply: Reply, name: str, client: str, answer: Answer, moment: Moment) -> None:
+        self._ledger.enter(self._entry(reply, name, client, answer, moment))
+
+    def _entry(self, reply: Reply, name: str, client: str, answer: Answer, moment: Moment) -> DecisionEntry:
         memory = self._gatehouse.memory
-        self._ledger.enter(
-            DecisionEntry(
-                moment.stamp_us, moment.now_ns, str(reply.command or ""), name, client,
-                answer.verdict, answer.code, answer.reasons, memory.state, memory.state,
-                stop_id=memory.stop_id, detail=answer.detail,
-            )
+        return DecisionEntry(
+            moment.stamp_us, moment.now_ns, str(reply.command or ""), name, client,
+            answer.verdict, answer.code, answer.reasons, memory.state, memory.state,
+            stop_id=memory.stop_id, detail=answer.detail,
         )  # fmt: skip
 
     def _settle(self, reply: Reply, name: str, answer: Answer, extra: Mapping[str, object] | None = None) -> None:

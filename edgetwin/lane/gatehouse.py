@@ -7,7 +7,6 @@ One thread, no waiting. `stop` publishes zero before it does anything else, what
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,12 +16,14 @@ from edgetwin.gate.gate import step
 from edgetwin.gate.latch import bursting
 from edgetwin.gate.limits import GateLimits
 from edgetwin.gate.memory import Decision, Memory
+from edgetwin.lane.alarms import Alarms
 from edgetwin.lane.guard import Pulse
 from edgetwin.lane.keeper import MOVING, Keeper
-from edgetwin.lane.ledger import DecisionEntry, Ledger, Notice
+from edgetwin.lane.ledger import DecisionEntry, Ledger
 from edgetwin.lane.moment import Moments
 from edgetwin.motion import Answer, Move, Reason, RobotState, State, Twist
 from edgetwin.ros.cmd_vel import MotionPublisher
+from edgetwin.ros.goals import Goals
 from edgetwin.ros.motion_graph import Company, MotionGraph
 from edgetwin.ros.robot_inputs import RobotInputs
 
@@ -31,6 +32,7 @@ _SILENT_TICK_NS = 200_000_000
 _COMPANY_EVERY_NS = 200_000_000
 _LATE_NS = 100_000_000
 _REPEATED_STOP_NS = 5_000_000
+_CANCEL_EVERY_NS = NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Parts:
         allowed: Nodes that may publish motion beside us.
         lease_trouble: Why no fresh lease is held at a time [ns], or None.
         drop_lease: Ends it.
+        goals: Those of the local stack, which a stop cancels too.
         beat: Called at every tick.
     """
 
@@ -55,6 +58,7 @@ class Parts:
     pulse: Pulse
     lease_trouble: Callable[[int], Reason | None]
     drop_lease: Callable[[Reason], None]
+    goals: Goals
     beat: Callable[[], None]
 
 
@@ -76,21 +80,20 @@ class Gatehouse:
     Attributes:
         memory: The gate between two events.
         company: The motion topic, as last looked at.
-        stops: Stops since the start.
-        late_ticks: Ticks that came more than 0.1 s late.
+        alarms: Stops, and ticks that came more than 0.1 s late.
     """
 
     def __init__(self, memory: Memory, parts: Parts, loop: asyncio.AbstractEventLoop) -> None:
         self.memory = memory
         self.company = Company()
-        self.stops = 0
-        self.late_ticks = 0
+        self.alarms = Alarms(parts.ledger, parts.moments)
         self._parts = parts
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._due_ns = 0
         self._company_at_ns = 0
         self._zero_ns = 0
+        self._cancelled_ns = -_CANCEL_EVERY_NS
 
     def start(self) -> None:
         """Begin to tick."""
@@ -108,8 +111,8 @@ class Gatehouse:
         if self.memory.state in _SILENT or now_ns - self._zero_ns > _REPEATED_STOP_NS:  # a storm needs no zero for each
             self._parts.publisher.zero()
             self._zero_ns = now_ns
-        self.stops += 1
         decision = self.step(Stop(source), asker, published=True)
+        self.alarms.stopped(self.memory)
         if decision.answer is None:
             msg = "the gate does not answer a stop"
             raise TypeError(msg)
@@ -138,6 +141,9 @@ class Gatehouse:
             self._publish(decision.publish)
         if decision.drop_lease:
             parts.drop_lease(memory.reason)
+        if decision.cancel_goals and moment.now_ns - self._cancelled_ns >= _CANCEL_EVERY_NS:
+            self._cancelled_ns = moment.now_ns
+            self._loop.call_soon(parts.goals.cancel)
         parts.keeper.keep(memory)
         if decision.answer is not None or memory.state is not before:
             self._enter(moment.stamp_us, moment.now_ns, asker, before, decision)
@@ -151,6 +157,11 @@ class Gatehouse:
         before = (heard.estop, heard.override_ns)
         self._parts.inputs.look()
         if (heard.estop, heard.override_ns) != before:
+            self.step(Tick())
+
+    def lease_changed(self) -> None:
+        """What is driven was asked under a lease, or a connection, that may be over: judge it now, not next tick."""
+        if self.memory.state is State.ACTIVE and self._parts.lease_trouble(self._parts.moments.clock.now_ns()):
             self.step(Tick())
 
     def shut_down(self) -> None:
@@ -226,7 +237,7 @@ class Gatehouse:
     def _tick(self) -> None:
         now_ns = self._parts.moments.clock.now_ns()
         if self._due_ns and now_ns - self._due_ns > _LATE_NS:
-            self._late(now_ns - self._due_ns)
+            self.alarms.late(now_ns - self._due_ns)
         self._parts.inputs.look()
         if now_ns >= self._company_at_ns:
             self._company_at_ns = now_ns + _COMPANY_EVERY_NS
@@ -257,11 +268,3 @@ class Gatehouse:
         self._due_ns = due_ns
         delay_s = (due_ns - self._parts.moments.clock.now_ns()) / NS_PER_S
         self._timer = self._loop.call_later(max(0.0, delay_s), self._tick)
-
-    def _late(self, late_ns: int) -> None:
-        self.late_ticks += 1
-        if self.late_ticks == 1 or not self.late_ticks % 100:
-            text = "The command lane ticked %.0f ms late (%d times so far): this machine is too busy for it."
-            fields = {"LATE_MS": late_ns // 1_000_000, "LATE_TICKS": self.late_ticks}
-            words = text % (late_ns / 1e6, self.late_ticks)
-            self._parts.ledger.note(Notice(logging.WARNING, "gate.late", words, fields))

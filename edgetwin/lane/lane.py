@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,20 +19,12 @@ import uvloop
 from edgetwin.clock import Clock
 from edgetwin.lane import latch
 from edgetwin.lane.guard import Guard, Pulse
-from edgetwin.lane.ledger import Ledger, News, Notice
+from edgetwin.lane.ledger import DecisionEntry, Ledger, News, Notice
 from edgetwin.lane.plan import LaneHooks, Plan
 from edgetwin.lane.serving import Grounds, Serving
 from edgetwin.motion import State
 from edgetwin.ros.cmd_vel import MotionPublisher, Rating
 from edgetwin.ros.context import open_node
-
-_URGENT_NICE = -10
-
-
-def _be_urgent() -> None:
-    """Have the kernel prefer this thread to others, ours included, as far as the unit's LimitNICE allows."""
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _URGENT_NICE)
 
 
 class Lane:
@@ -101,6 +92,10 @@ class Lane:
         """Return what was decided since the last time; on the main loop."""
         return self._ledger.take()
 
+    def take_audit(self) -> tuple[list[DecisionEntry], int]:
+        """Return every decision since the last time, and how many there were besides; on the main loop."""
+        return self._ledger.take_audit()
+
     def snapshot(self) -> Mapping[str, Any]:
         """Return what admission wants to find again after a restart (`Plan.remembered`), at most a second old."""
         return self._serving.desk.snapshot if self._serving is not None else self._plan.remembered or {}
@@ -120,19 +115,19 @@ class Lane:
             "link": "up" if all(link.up for link in links) else "down",
             "received": desk.received,
             "overrun": desk.overrun,
-            "stops": house.stops,
+            "stops": house.alarms.stops,
             "twists": self._publishers[0].sent,
             "guard_trips": self._guard.trips,
-            "late_ticks": house.late_ticks,
+            "late_ticks": house.alarms.late_ticks,
             "acks_dropped": sum(link.dropped for link in links),
-            "audit_dropped": self._ledger.dropped,
+            "audit_dropped": self._ledger.unaudited,
+            "news_dropped": self._ledger.dropped,
             "subscribers": house.company.subscribers,
             "foreign_publishers": list(house.company.foreign),
             "latch_problem": house.keeper.problem,
         }
 
     def _run(self) -> None:
-        _be_urgent()
         loop = uvloop.new_event_loop()
         loop.set_exception_handler(self._callback_failed)
         self.loop = loop

@@ -164,7 +164,7 @@ class LatchFile:
         )
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            _write_durably(self._scratch, self._path, content)
+            write_durably(self._scratch, self._path, content)
         except OSError as error:
             self._on_written(number, f"{self._path} cannot be written: {error.strerror or error}")
             return False
@@ -172,7 +172,12 @@ class LatchFile:
         return True
 
 
-def _write_durably(scratch: Path, path: Path, content: bytes) -> None:
+def write_durably(scratch: Path, path: Path, content: bytes) -> None:
+    """Write a file whole: after a power cut there is the old one, or the new one.
+
+    Raises:
+        OSError: It is not on disk.
+    """
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
         os.write(descriptor, content)

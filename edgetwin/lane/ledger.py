@@ -1,8 +1,11 @@
 """Command lane: what was decided, on its way to the main loop: the audit, the events and the log.
 
 In: entries and notices, on the lane's thread     Out: the same, on the main loop, in order
-Handing over never waits: a bounded queue that drops the oldest and counts it, and one wake-up for many. What repeats
-within a second (refusals of a flood, moves of a drive) becomes one entry with a count.
+Handing over never waits: bounded queues that drop the oldest and count it, and one wake-up for many. There are two:
+- the news, for log and events: what repeats within a second (refusals of a flood, moves of a drive) becomes one entry
+  with a count;
+- the audit: every decision by itself. Of refusals that change nothing at most 200 a second are kept, so that a flood
+  wears out neither memory nor disk nor what was kept before it; those beyond are counted.
 """
 
 from __future__ import annotations
@@ -16,9 +19,12 @@ from edgetwin.clock import NS_PER_S
 from edgetwin.motion import Reason, State, Verdict
 
 _WAITING_MAX = 1024
+_AUDIT_MAX = 8192
+_REFUSALS_PER_S = 200
 _OPEN_MAX = 32
 _WINDOW_NS = NS_PER_S
-_OFTEN = frozenset({Verdict.REJECTED, Verdict.ACCEPTED, Verdict.CLAMPED, Verdict.DUPLICATE})
+_OFTEN = frozenset({Verdict.REJECTED, Verdict.ACCEPTED, Verdict.CLAMPED})
+_REFUSED = frozenset({Verdict.REJECTED, Verdict.DUPLICATE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,7 @@ class Ledger:
 
     Attributes:
         dropped: Entries and notices that nobody fetched in time.
+        unaudited: Decisions that are not in the audit, for want of room.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
@@ -90,15 +97,17 @@ class Ledger:
         self._waiting: deque[News] = deque()
         self._open: dict[tuple[object, ...], tuple[DecisionEntry, int, int]] = {}  # newest, since, further ones
         self._woken = False
+        self._audit: deque[DecisionEntry] = deque()
+        self._refused_since_ns = 0
+        self._refused = 0
+        self._told_unaudited = 0
         self.dropped = 0
+        self.unaudited = 0
 
     def enter(self, entry: DecisionEntry) -> None:
-        """Record a decision; an identical one of the last second only counts."""
-        if entry.before is not entry.after or entry.verdict not in {
-            Verdict.REJECTED,
-            Verdict.ACCEPTED,
-            Verdict.CLAMPED,
-        }:
+        """Record a decision; among the news an identical one of the last second only counts."""
+        self.keep(entry)
+        if entry.before is not entry.after or entry.verdict not in _OFTEN:
             self.flush(entry.now_ns, everything=True)  # in order
             self._put(entry)
             return
@@ -112,12 +121,29 @@ class Ledger:
         else:
             self._open[key] = (entry, known[1], known[2] + 1)
 
+    def keep(self, entry: DecisionEntry) -> None:
+        """Record something for the audit alone."""
+        if entry.before is entry.after and entry.verdict in _REFUSED:
+            if entry.now_ns - self._refused_since_ns >= _WINDOW_NS:
+                self._refused_since_ns, self._refused = entry.now_ns, 0
+            self._refused += 1
+            if self._refused > _REFUSALS_PER_S:
+                self.unaudited += 1
+                return
+        if len(self._audit) >= _AUDIT_MAX:
+            with suppress(IndexError):
+                self._audit.popleft()
+                self.unaudited += 1
+        self._audit.append(entry)
+
     def note(self, notice: Notice) -> None:
         """Have a line logged."""
         self._put(notice)
 
     def flush(self, now_ns: int, *, everything: bool = False) -> None:
-        """Put the counts whose second is over; called at every tick."""
+        """Put the counts whose second is over, and have the audit fetched; called at every tick."""
+        if self._audit:
+            self._call()
         over = [key for key, (_, since, _) in self._open.items() if everything or now_ns - since >= _WINDOW_NS]
         for key in over:
             newest, _, further = self._open.pop(key)
@@ -133,12 +159,24 @@ class Ledger:
                 taken.append(self._waiting.popleft())
         return taken
 
+    def take_audit(self) -> tuple[list[DecisionEntry], int]:
+        """Return every decision since the last time, and how many were not kept since then; on the main loop."""
+        taken: list[DecisionEntry] = []
+        with suppress(IndexError):
+            while len(taken) < _AUDIT_MAX:
+                taken.append(self._audit.popleft())
+        missing, self._told_unaudited = self.unaudited - self._told_unaudited, self.unaudited
+        return taken, missing
+
     def _put(self, news: News) -> None:
         if len(self._waiting) >= _WAITING_MAX:
             with suppress(IndexError):
                 self._waiting.popleft()
                 self.dropped += 1
         self._waiting.append(news)
+        self._call()
+
+    def _call(self) -> None:
         if not self._woken:
             self._woken = True
             self._wake()

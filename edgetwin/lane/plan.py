@@ -27,6 +27,7 @@ class Plan:
         latch_path: The latch file.
         allowed: Nodes that may publish motion too.
         hold_on_exit: A process that is told to end leaves a latch.
+        cancel_goals: Actions of the local stack whose goals a stop cancels too.
         remembered: Admission's newest snapshot that reached the disk, or None.
     """
 
@@ -43,6 +44,7 @@ class Plan:
     latch_path: Path
     allowed: frozenset[str] = frozenset()
     hold_on_exit: bool = False
+    cancel_goals: tuple[str, ...] = ()
     remembered: Mapping[str, Any] | None = None
 
 

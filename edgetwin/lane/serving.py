@@ -28,9 +28,10 @@ from edgetwin.lane.moment import Moments
 from edgetwin.lane.packets import Subscription
 from edgetwin.lane.plan import Plan
 from edgetwin.lane.stream import Arrival
-from edgetwin.motion import State, Verb, Verdict
+from edgetwin.motion import Reason, State, Verb, Verdict
 from edgetwin.ros.bell import Bell
 from edgetwin.ros.cmd_vel import MotionPublisher
+from edgetwin.ros.goals import Goals
 from edgetwin.ros.motion_graph import MotionGraph
 from edgetwin.ros.robot_inputs import RobotInputs
 from edgetwin.ros.triggers import Triggers
@@ -85,12 +86,13 @@ class Serving:
         node, boot, publishers = grounds.node, grounds.boot, grounds.publishers
         self._loop = loop = asyncio.get_running_loop()
         moments = Moments(clock)
-        admission = Admission(plan.rules, plan.boot, moments.now(), plan.remembered)
+        self._admission = admission = Admission(plan.rules, plan.boot, moments.now(), plan.remembered)
         self._file = LatchFile(plan.latch_path, self._latch_written)
         own = tuple(publisher.gid for publisher in publishers)
         handles = (*boot.handles, *(gid.hex() for gid in own if gid))
         past = [bytes.fromhex(handle) for handle in boot.handles]
         self._bell = Bell(loop, self._rung)
+        self._goals = Goals(node, plan.cancel_goals)
         self._inputs = RobotInputs(node, self._bell, plan.sources, clock)
         parts = Parts(
             limits=plan.limits,
@@ -102,8 +104,9 @@ class Serving:
             ledger=ledger,
             moments=moments,
             pulse=grounds.pulse,
-            lease_trouble=admission.lease_trouble,
+            lease_trouble=self._lease_trouble,
             drop_lease=admission.drop_lease,
+            goals=self._goals,
             beat=grounds.beat,
         )
         memory = begin(boot_held=boot.held, stop_id=boot.stop_id, seed=plan.boot, now_ns=clock.now_ns())
@@ -142,6 +145,7 @@ class Serving:
         """Let go of everything, in order; return whether the newest latch is on disk."""
         self.house.close()
         self._triggers.close()
+        self._goals.close()
         self._inputs.close()
         self._bell.close()
         return self._file.close(_LATCH_TIMEOUT_S) and self.house.keeper.problem is None
@@ -186,6 +190,10 @@ class Serving:
     def _arrived(self, arrival: Arrival) -> None:
         self.desk.arrived(arrival)
 
+    def _lease_trouble(self, now_ns: int) -> Reason | None:
+        """Nothing is driven that could not be stopped: without the stop connection no lease counts."""
+        return self._admission.lease_trouble(now_ns) if self.stops.up else Reason.NO_LEASE
+
     def _rung(self) -> None:
         self.house.rung()
         self._triggers.look()
@@ -222,6 +230,7 @@ class Serving:
     def _changed(self, which: str, why: str | None) -> None:
         if which == "stop" and why is not None:
             self.desk.stop_link_lost()
+            self.house.lease_changed()
         if self.house.memory.state is State.DOWN:
             return
         if why is None:

@@ -13,6 +13,7 @@ from edgetwin import wire
 from edgetwin.clock import seconds_to_ns
 from edgetwin.command.rules import AdmissionRules, Level, OperatorKey, Role
 from edgetwin.errors import Fault, FieldPathError, RefusedError, RosTypeError
+from edgetwin.gate.fence import faults as fence_faults
 from edgetwin.gate.limits import Fence, GateLimits, StopZone
 from edgetwin.motion import Reason
 from edgetwin.ros.robot_inputs import Source, Sources
@@ -128,6 +129,10 @@ def faults(settings: Settings) -> list[Fault]:
     gate = settings.gate
     found = public_keys(gate.operators)[1]
     sources = sources_of(settings)
+    for text in fence_faults(limits_of(settings, sources).fence):
+        where, _, rest = text.partition(": ")
+        what, _, cure = rest.rpartition("; ")
+        found.append(Fault(f"gate.{where}", what, cure))
     for key, source, needed in (
         ("pose_channel", sources.pose, bool(gate.fence or gate.fence_exclude)),
         ("battery_channel", sources.battery, False),

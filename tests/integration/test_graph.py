@@ -38,7 +38,7 @@ class Turns:
     def turn_ends(self) -> None:
         """Nothing to send."""
 
-    def ticking(self, on: bool) -> None:  # noqa: FBT001
+    def ticking(self, on: bool) -> None:
         """Note it."""
         self.modes.append(on)
 

@@ -183,7 +183,7 @@ class LiveMachine(RuleBasedStateMachine):
                 record.row = 1
 
     @rule(all_written=st.booleans())
-    def release(self, all_written: bool) -> None:  # noqa: FBT001
+    def release(self, all_written: bool) -> None:
         """What comes back is on disk, and the oldest of its lane."""
         released = self.live.release_written() if all_written else self.live.release_overflow()
         for record in released:
