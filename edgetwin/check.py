@@ -50,7 +50,7 @@ def prepare(path: Path, environ: Mapping[str, str]) -> Prepared:
     found += _store_faults(settings.store.path)
     broker: Broker | None = None
     try:
-        broker = _broker(settings)
+        broker = broker_of(settings)
     except RefusedError as refused:
         found += refused.faults
     if found or broker is None:
@@ -80,7 +80,12 @@ def run(path: Path, environ: Mapping[str, str], *, as_json: bool) -> int:
     return 0
 
 
-def _broker(settings: Settings) -> Broker:
+def broker_of(settings: Settings) -> Broker:
+    """Return where the broker is, and who we are to it.
+
+    Raises:
+        RefusedError: A TLS file cannot be used.
+    """
     mqtt = settings.mqtt
     tls = None
     if mqtt.tls is not None:

@@ -16,13 +16,14 @@ import asyncio
 import gc
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgetwin import __version__, wire
 from edgetwin.clock import NS_PER_S, NS_PER_US, Clock
+from edgetwin.clock_watch import ClockWatch
 from edgetwin.driving import Driving
 from edgetwin.errors import StoreError
 from edgetwin.figures import Figures, Rooms
@@ -34,13 +35,13 @@ from edgetwin.ros.graph import Graph
 from edgetwin.ros.wakeup import BUSY_TICK_S
 from edgetwin.settings import Settings
 from edgetwin.status import StatusFile
+from edgetwin.telling import Telling
 from edgetwin.uplink.link import Broker
 from edgetwin.vitals import Vitals
 
 _log = logging.getLogger("edgetwin")
 
 _COALESCED_TICK_S = 0.02
-_STATUS_PERIOD_S = 1.0
 _LINK_END_S = 2.5
 
 
@@ -67,7 +68,7 @@ class Daemon:
         self._vitals = vitals
         self._boot = uuid.uuid4().hex[:16]
         self._topics = wire.Topics(settings.robot.id, settings.mqtt.prefix)
-        self._status_file = StatusFile(status_directory)
+        self._telling = Telling(settings.status, settings.robot.id, StatusFile(status_directory), vitals.show, clock)
         self._problems: dict[str, str] = {}
         self._stopping = asyncio.Event()
         self._failure: BaseException | None = None
@@ -114,15 +115,16 @@ class Daemon:
 
     async def _run_until_stopped(self) -> None:
         try:
-            self._driving.listen()
+            self._driving.listen(self._forwarding.outbox.audit)
             self._open_ros()
             async with asyncio.TaskGroup() as group:
                 link = group.create_task(self._forwarding.link.run())
                 watchers = [
                     group.create_task(self._watch_graph()),
-                    group.create_task(self._write_status()),
+                    group.create_task(self._tell()),
                     group.create_task(self._beat()),
                     group.create_task(self._foretelling.run()),
+                    group.create_task(ClockWatch(self._clock, partial(self._forwarding.emit, EventKind.CLOCK)).run()),
                     group.create_task(self._vitals.watch_store(self._forwarding.outbox.turn)),
                     group.create_task(self._vitals.tell_ready(self._forwarding.tried, self._whole_figures)),
                 ]
@@ -147,7 +149,7 @@ class Daemon:
             self._close_ros()
             await self._foretelling.close()
             await self._forwarding.close()
-            self._status_file.remove()
+            self._telling.close()
         _log.info("edgetwin stopped.", extra={"EVENT": "stopped"})
 
     def _open_ros(self) -> None:
@@ -213,25 +215,12 @@ class Daemon:
         if self._graph is not None:
             await self._vitals.watch_ros(self._graph.watch)
 
-    async def _write_status(self) -> None:
-        kept = self._kept(self._status_file.open)
-        while True:
-            figures = self._whole_figures()
-            self._vitals.show(figures)
-            kept = kept and self._kept(partial(self._status_file.write, figures))
-            await asyncio.sleep(_STATUS_PERIOD_S)
+    async def _tell(self) -> None:
+        if self._graph is not None:
+            await self._telling.run(self._whole_figures, self._graph.node)
 
     def _whole_figures(self) -> dict[str, Any]:
         return self._figures.whole(self._state) | {"prognosis": self._foretelling.figures()}
-
-    @staticmethod
-    def _kept(write: Callable[[], None]) -> bool:
-        try:
-            write()
-        except OSError as error:
-            _log.warning("No status file: %s; `edgetwin status` will not work.", error, extra={"EVENT": "status.off"})
-            return False
-        return True
 
     async def _beat(self) -> None:
         while True:
@@ -262,6 +251,8 @@ class Daemon:
             forwarding.live,
             forwarding.pump,
             self._driving,
+            forwarding,
+            self._settings.store.max_bytes,
         )
         return Figures(self._settings.robot.id, self._boot, rooms, self._clock)
 

@@ -10,15 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgetwin import __version__
+from edgetwin import __version__, kernel_clock
 from edgetwin.clock import NS_PER_S, NS_PER_US, Clock
 from edgetwin.driving import Driving
+from edgetwin.forwarding import Forwarding
+from edgetwin.lane.ledger import DecisionEntry
 from edgetwin.pipeline import Pipeline
 from edgetwin.ros.topic import Topic
 from edgetwin.store.outbox import Outbox
 from edgetwin.uplink.link import Link
 from edgetwin.uplink.live import LiveLane
 from edgetwin.uplink.pump import Pump
+
+_MEASURE_EVERY_NS = 5 * NS_PER_S
+_US_PER_S = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Rooms:
     live: LiveLane
     pump: Pump
     driving: Driving
+    forwarding: Forwarding
+    store_max_bytes: int
 
 
 class Figures:
@@ -42,8 +49,9 @@ class Figures:
         self._identity = {"robot_id": robot_id, "boot": boot, "version": __version__, "pid": os.getpid()}
         self._rooms = rooms
         self._clock = clock
-        self._counted: dict[str, tuple[int, int]] = {}
+        self._counted: dict[str, tuple[int, int, int]] = {}
         self._counted_ns = clock.now_ns()
+        self._measured_ns: int | None = None
 
     def whole(self, state: str) -> dict[str, Any]:
         """Return everything, for status.json; rates are since the last call."""
@@ -52,11 +60,15 @@ class Figures:
         self._counted_ns = now_ns
         channels = {name: self._channel(name, elapsed_s) for name in self._rooms.pipelines}
         head = {"v": 1, **self._identity, "stamp_us": self._clock.stamp_ns() // NS_PER_US, "state": state}
-        return head | self.brief() | {"channels": channels}
+        brief = self.brief()
+        brief["outbox"] |= self._disk(now_ns)
+        brief["gate"] |= {"refused": [_refusal(entry) for entry in self._rooms.driving.refusals]}
+        return head | brief | {"channels": channels}
 
     def brief(self) -> dict[str, Any]:
-        """Return link, outbox and gate, for the status topic."""
+        """Return link, outbox, gate, clock and the end of the audit, for the status topic."""
         rooms = self._rooms
+        head = rooms.outbox.audit_head  # known off the robot, nobody can cut off the end of the audit unseen
         return {
             "link": {
                 "state": "up" if rooms.link.connected else "down",
@@ -73,13 +85,39 @@ class Figures:
                 "given_up": {str(cause): count for cause, count in rooms.outbox.gaps.given_up.items()},
             },
             "gate": rooms.driving.figures(),
+            "clock": kernel_clock.look().figures(),
+            "flows": {
+                name: {"received": pipeline.pacer.received, "published": pipeline.pacer.passed}
+                for name, pipeline in rooms.pipelines.items()
+            },
+            "audit": {
+                "number": None if head is None else head.number,
+                "hash": None if head is None else head.hash,
+                "lost": rooms.outbox.audit_lost,
+            },
+        }
+
+    def _disk(self, now_ns: int) -> dict[str, Any]:
+        """Return what is on disk; measured every few seconds, on the store's thread."""
+        outbox = self._rooms.outbox
+        if self._measured_ns is None or now_ns - self._measured_ns >= _MEASURE_EVERY_NS:
+            self._measured_ns = now_ns
+            outbox.measure()
+        measured, age_s = outbox.measured, None
+        if measured.oldest_us is not None and outbox.records:
+            age_s = round(max(0.0, self._clock.stamp_ns() / NS_PER_US - measured.oldest_us) / _US_PER_S, 1)
+        return {
+            "used_bytes": measured.used_bytes,
+            "max_bytes": self._rooms.store_max_bytes,
+            "oldest_age_s": age_s,
+            "problem": self._rooms.forwarding.disk_problem,
         }
 
     def _channel(self, name: str, elapsed_s: float) -> dict[str, Any]:
         pipeline, topic = self._rooms.pipelines[name], self._rooms.topics.get(name)
         pacer = pipeline.pacer
-        received_before, passed_before = self._counted.get(name, (0, 0))
-        self._counted[name] = (pacer.received, pacer.passed)
+        received_before, passed_before, held_before = self._counted.get(name, (0, 0, 0))
+        self._counted[name] = (pacer.received, pacer.passed, pacer.held_back)
         return {
             "topic": pipeline.channel.topic,
             "type": pipeline.channel.type,
@@ -95,6 +133,19 @@ class Figures:
             "stamp_gaps": pacer.time.gaps,
             "backlog": self._rooms.outbox.stored(name),
             "in_hz": round((pacer.received - received_before) / elapsed_s, 2),
+            "held_hz": round((pacer.held_back - held_before) / elapsed_s, 2),
             "out_hz": round((pacer.passed - passed_before) / elapsed_s, 2),
             "problem": self._rooms.problems.get(name),
         }
+
+
+def _refusal(entry: DecisionEntry) -> dict[str, Any]:
+    return {
+        "stamp_us": entry.stamp_us,
+        "command": entry.command,
+        "id": entry.id,
+        "client": entry.client,
+        "code": str(entry.code),
+        "detail": entry.detail,
+        "repeat": entry.repeat,
+    }

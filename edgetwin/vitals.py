@@ -1,0 +1,62 @@
+"""Roof: the daemon's signs of life, lane by lane, and what they say to systemd.
+
+In: lanes that come round; the first attempt to connect; figures     Out: hearts that beat, READY, the headline.
+
+What "gets on" means is said here for each lane: ROS has answered for every topic, the store's thread has come
+round. The main loop needs no heart: the watchdog runs on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from edgetwin.headline import headline
+from edgetwin.notify import Systemd
+from edgetwin.progress import Progress
+
+ROS_SILENCE_MAX_S = 5.0
+# Long: a flash disk that tidies up may hold a write for many seconds, and a hung disk is no reason to kill a daemon
+# that drives and forwards without it. This is for a thread that will never come round.
+STORE_SILENCE_MAX_S = 60.0
+_STORE_LOOK_S = 5.0
+_FIRST_LINK_MAX_S = 15.0  # after that it is not going to be soon, and we are as ready as we can be
+
+
+class Vitals:
+    """The signs of life of one daemon.
+
+    Attributes:
+        progress: For lanes that beat a heart of their own: `with vitals.progress.lane(name, limit_s) as heart`.
+    """
+
+    def __init__(self, progress: Progress, systemd: Systemd) -> None:
+        self.progress = progress
+        self._systemd = systemd
+
+    async def watch_ros(self, watch: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+        """Run the watch of the ROS graph, which beats each time that ROS has answered for all topics."""
+        with self.progress.lane("ros", ROS_SILENCE_MAX_S) as heart:
+            await watch(heart.beat)
+
+    async def watch_store(self, turn: Callable[[], Awaitable[None]]) -> None:
+        """Ask the store's thread again and again to come round, until cancelled."""
+        with self.progress.lane("store", STORE_SILENCE_MAX_S) as heart:
+            while True:
+                await turn()
+                heart.beat()
+                await asyncio.sleep(_STORE_LOOK_S)
+
+    async def tell_ready(self, tried: asyncio.Event, figures: Callable[[], Mapping[str, Any]]) -> None:
+        """Say READY, and how it went: ROS and the store are open, and the broker, maybe away for weeks, was tried."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_LINK_MAX_S):
+                await tried.wait()
+        self.show(figures())
+        self._systemd.ready()
+
+    def show(self, figures: Mapping[str, Any]) -> None:
+        """Put the headline of these figures into `systemctl status`."""
+        self._systemd.say(headline(figures))
