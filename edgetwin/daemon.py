@@ -28,9 +28,10 @@ from edgetwin.driving import Driving
 from edgetwin.errors import StoreError
 from edgetwin.figures import Figures, Rooms
 from edgetwin.forwarding import Forwarding
+from edgetwin.judging.judging import Judging
 from edgetwin.pipeline import Pipeline
 from edgetwin.prognosis.foretelling import Foretelling
-from edgetwin.records import EventKind, LinkState, Parcel
+from edgetwin.records import ChannelClass, EventKind, LinkState, Parcel
 from edgetwin.ros.graph import Graph
 from edgetwin.ros.wakeup import BUSY_TICK_S
 from edgetwin.settings import Settings
@@ -41,7 +42,7 @@ from edgetwin.vitals import Vitals
 
 _log = logging.getLogger("edgetwin")
 
-_COALESCED_TICK_S = 0.02
+_COALESCED_TICK_S = 0.05
 _LINK_END_S = 2.5
 
 
@@ -86,6 +87,7 @@ class Daemon:
             lane = self._topics.channel_lane(name, channel.channel_class, channel.encoding, channel.qos)
             numbering = self._forwarding.add_lane(lane)
             self._pipelines[name] = Pipeline(channel, numbering, self._forwarding.leave, clock)
+        self._judging = Judging(settings, self._forwarding.emit, clock)
         self._foretelling = Foretelling(settings, self._forwarding.emit, clock)
         self._graph: Graph | None = None
         self._figures = self._make_figures({})
@@ -123,6 +125,7 @@ class Daemon:
                     group.create_task(self._watch_graph()),
                     group.create_task(self._tell()),
                     group.create_task(self._beat()),
+                    group.create_task(self._judging.run()),
                     group.create_task(self._foretelling.run()),
                     group.create_task(ClockWatch(self._clock, partial(self._forwarding.emit, EventKind.CLOCK)).run()),
                     group.create_task(self._vitals.watch_store(self._forwarding.outbox.turn)),
@@ -141,27 +144,31 @@ class Daemon:
                     watcher.cancel()
                 await self._driving.end()
                 self._close_ros()
+                self._judging.judge()
                 self._forwarding.finish()
                 await asyncio.wait([link], timeout=_LINK_END_S)
                 link.cancel()
         finally:
             await self._driving.end()  # before ROS ends under it
             self._close_ros()
+            await self._judging.close()
             await self._foretelling.close()
             await self._forwarding.close()
             self._telling.close()
         _log.info("edgetwin stopped.", extra={"EVENT": "stopped"})
 
     def _open_ros(self) -> None:
-        tick_s = _COALESCED_TICK_S if self._settings.mqtt.coalesce_s > _COALESCED_TICK_S else BUSY_TICK_S
+        coalesce_s = self._settings.mqtt.coalesce_s  # what waits that long anyway can be taken half as often
+        tick_s = max(BUSY_TICK_S, min(coalesce_s / 2.0, _COALESCED_TICK_S))
         self._graph = Graph(
             self._settings.ros.node_name, self._clock, self._forwarding.pump, self._ros_problem, self._ros_lost, tick_s
         )
         for name, pipeline in self._pipelines.items():
             channel = pipeline.channel
             self._graph.follow(
-                name, channel.topic, channel.type, pipeline.message_class, channel.queue_depth, self._sink(pipeline)
-            )
+                name, channel.topic, channel.type, pipeline.message_class, channel.queue_depth, self._sink(pipeline),
+                urgent=channel.channel_class is ChannelClass.EVENT,
+            )  # fmt: skip
         self._figures = self._make_figures(self._graph.topics)
 
     def _sink(self, pipeline: Pipeline) -> Any:
@@ -169,11 +176,14 @@ class Daemon:
 
         take_sample = pipeline.take
         listeners = self._foretelling.listeners(pipeline.lane.name)
+        judges = self._judging.listeners(pipeline.lane.name)
 
         def take(raw: bytes, received_ns: int, now_ns: int) -> None:
             take_sample(raw, received_ns, now_ns)
             for listen in listeners:
                 listen(raw, now_ns)
+            for judge in judges:
+                judge(raw, received_ns)
             due_ns = pacer.due_ns
             if due_ns is not None and (self._release_timer is None or due_ns < self._release_at_ns):
                 self._arm_release(due_ns)
@@ -220,7 +230,10 @@ class Daemon:
             await self._telling.run(self._whole_figures, self._graph.node)
 
     def _whole_figures(self) -> dict[str, Any]:
-        return self._figures.whole(self._state) | {"prognosis": self._foretelling.figures()}
+        return self._figures.whole(self._state) | {
+            "anomaly": self._judging.figures(),
+            "prognosis": self._foretelling.figures(),
+        }
 
     async def _beat(self) -> None:
         while True:
@@ -236,6 +249,7 @@ class Daemon:
             stamp_us=self._clock.stamp_ns() // NS_PER_US,
             heartbeat_s=self._settings.mqtt.heartbeat_s,
             **self._figures.brief(),
+            anomaly=self._judging.figures(),
             prognosis=self._foretelling.figures(),
         )
         return Parcel(self._topics.status, payload, 0)

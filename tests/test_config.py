@@ -243,7 +243,7 @@ def test_no_line_shows_a_secret(tmp_path: Path, secret: str) -> None:
     for variables in ({}, environ):
         lines = "\n".join(map(str, faults(tmp_path, text, **variables)))
         assert "hunter2" not in lines
-        assert "LoadCredential=mqtt_password:" in lines
+        assert "/etc/edgetwin/credentials/mqtt/password" in lines
 
 
 def test_the_refusal_does_not_drag_the_values_along(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_variable_that_may_mean_two_channels_is_refused(tmp_path: Path) -> Non
         ("EDGETWIN_XYZZY_PLUGH", "is not a known variable; unset it"),
         ("edgetwin_mqtt__port", "is not in capitals; rename it EDGETWIN_MQTT__PORT"),
         ("EDGETWIN_MQTT__Port", "is not in capitals; rename it EDGETWIN_MQTT__PORT"),
-        ("EDGETWIN_MQTT__USERNAME", "LoadCredential=mqtt_username:"),
+        ("EDGETWIN_MQTT__USERNAME", "/etc/edgetwin/credentials/mqtt/username"),
     ],
 )
 def test_an_unknown_variable_is_refused(tmp_path: Path, name: str, cure: str) -> None:

@@ -72,7 +72,9 @@ class Graph:
         self.topics: dict[str, Topic] = {}
         self.node = open_node(node_name)
         try:
-            self._wakeup = open_wakeup(asyncio.get_running_loop(), self.drain, consumer.ticking, tick_s)
+            loop = asyncio.get_running_loop()
+            self._wakeup = open_wakeup(loop, self.drain, consumer.ticking, tick_s)
+            self._urgent = open_wakeup(loop, self.drain, consumer.ticking, None)
         except Exception as error:
             close_node(self.node)
             msg = f"no way to wake the loop for ROS messages: {error}"
@@ -84,10 +86,12 @@ class Graph:
         return self._wakeup.name
 
     def follow(
-        self, channel: str, topic: str, type_name: str, message_class: Any, depth: int | None, sink: Sink
-    ) -> None:
-        """Deliver every message of `topic` to `sink`, as soon as there is a publisher."""
-        self.topics[channel] = Topic(self.node, self._wakeup, topic, type_name, message_class, depth, sink)
+        self, channel: str, topic: str, type_name: str, message_class: Any, depth: int | None, sink: Sink,
+        *, urgent: bool = False,
+    ) -> None:  # fmt: skip
+        """Deliver every message of `topic` to `sink`, as soon as there is a publisher; urgent ones wait for no tick."""
+        wakeup = self._urgent if urgent else self._wakeup
+        self.topics[channel] = Topic(self.node, wakeup, topic, type_name, message_class, depth, sink)
 
     async def watch(self, came_round: Callable[[], None] = lambda: None) -> None:
         """Follow the publishers until cancelled; say each time that ROS has answered for all topics."""
@@ -115,6 +119,7 @@ class Graph:
         for topic in self.topics.values():
             topic.close()
         self._wakeup.close()
+        self._urgent.close()
         with suppress(RuntimeError):  # the context may already be gone
             close_node(self.node)
 

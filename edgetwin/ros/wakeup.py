@@ -20,7 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-BUSY_TICK_S = 0.006  # with the publish and the broker behind it, a sample arrives within 10 ms
+BUSY_TICK_S = 0.007  # with the publish and the broker behind it, a sample arrives within 10 ms
 _JUDGED = 32  # wake-ups, or ticks, over which the pace is judged
 _ENTER_PER_TICK = 1.2  # messages a tick above which collecting is cheaper
 _LEAVE_PER_TICK = 0.8
@@ -48,14 +48,14 @@ class Wakeup(Protocol):
         ...
 
 
-def open_wakeup(loop: asyncio.AbstractEventLoop, drain: Drain, on_ticking: OnTicking, tick_s: float) -> Wakeup:
+def open_wakeup(loop: asyncio.AbstractEventLoop, drain: Drain, on_ticking: OnTicking, tick_s: float | None) -> Wakeup:
     """Return the cheapest wake-up that works here.
 
     Args:
         loop: Whose thread drains.
         drain: Takes all there is; returns how many messages that was.
         on_ticking: Told when ticks begin and end: who wakes at ticks can spare other wake-ups.
-        tick_s: How long frequent messages are collected.
+        tick_s: How long frequent messages are collected; None: never, each one wakes the loop at once.
     """
     try:
         return EventfdWakeup(loop, drain, on_ticking, tick_s)
@@ -73,7 +73,9 @@ class EventfdWakeup:
 
     name = "eventfd"
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, drain: Drain, on_ticking: OnTicking, tick_s: float) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, drain: Drain, on_ticking: OnTicking, tick_s: float | None
+    ) -> None:
         if platform.machine() not in _LP64:
             msg = f"eventfd_write does not fit rcl's callback on {platform.machine()}"
             raise OSError(msg)
@@ -83,7 +85,8 @@ class EventfdWakeup:
         self._eventfd_write = ctypes.cast(ctypes.CDLL(None).eventfd_write, ctypes.c_void_p)
         self._loop = loop
         self._drain = drain
-        self._tick_s = tick_s
+        self._tick_s = 0.0 if tick_s is None else tick_s
+        self._may_tick = tick_s is not None
         self._on_ticking = on_ticking
         self._turns = 0  # wake-ups or ticks since judging began
         self._messages = 0
@@ -116,7 +119,7 @@ class EventfdWakeup:
             os.eventfd_read(self._eventfd)
         self._messages += self._drain()
         self._turns += 1
-        if self._turns < _JUDGED:
+        if self._turns < _JUDGED or not self._may_tick:
             return
         now_s = self._loop.time()
         ticks = (now_s - self._since_s) / self._tick_s

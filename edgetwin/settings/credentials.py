@@ -51,5 +51,6 @@ def misplaced(path: KeyPath, where: str) -> Fault | None:
     name = next((name for secret, name in CREDENTIALS.items() if path[: len(secret)] == secret), None)
     if name is None:
         return None
-    cure = f"put it into a file of its own and add LoadCredential={name}:/etc/edgetwin/{name} to the unit"
+    file = f"/etc/edgetwin/credentials/{name.replace('_', '/', 1)}"
+    cure = f"put it into {file}, which the service hands over as the systemd credential {name}"
     return Fault(where, "is a secret, and is taken from $CREDENTIALS_DIRECTORY only", cure)

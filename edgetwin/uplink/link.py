@@ -32,7 +32,7 @@ _CURES = {
     0x84: "it does not speak MQTT 5; use a broker that does",
     0x85: "choose another [robot] id",
     0x86: "check the credentials mqtt_username and mqtt_password",
-    0x87: "check the broker's ACL for this robot",
+    0x87: "check the credentials mqtt_username and mqtt_password, and the broker's ACL for this robot",
     0x8E: "another client uses this robot's id; give each robot its own",
     0x95: "a message was too large for it; raise its limit, or select fewer fields",
     0x97: "its quota is used up",
@@ -149,7 +149,7 @@ class Link:
             await session.__aenter__()
         except (aiomqtt.MqttError, OSError) as error:
             session.abort()
-            raise _translate(error) from error
+            raise translate(error) from error
         except asyncio.CancelledError:
             session.abort()
             raise
@@ -167,7 +167,7 @@ class Link:
             while not stopping.done():
                 await asyncio.wait((session.ended, stopping), timeout=_WATCH_S, return_when=asyncio.FIRST_COMPLETED)
                 if session.ended.done():
-                    raise _translate(session.ended.exception())
+                    raise translate(session.ended.exception())
                 if self._pump.oldest_age_ns() > self._broker.ack_timeout_s * NS_PER_S:
                     session.abort()
                     msg = f"no PUBACK within {self._broker.ack_timeout_s:g} s"
@@ -219,7 +219,7 @@ class Link:
         self._news.down(why, returned)
 
 
-def _translate(error: BaseException | None) -> LinkError:
+def translate(error: BaseException | None) -> LinkError:
     """Return the error in words an operator can act on, with the broker's reason code if it gave one."""
     if isinstance(error, LinkError):
         return error

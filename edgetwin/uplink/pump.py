@@ -24,6 +24,7 @@ _LIVE_SHARE = 4  # a quarter of the window is never given to the backlog
 _FAILURE = 0x80
 _ALONE_BYTES_MAX = 16_384
 _NO_ROUTE = (b"", b"")
+_UNREAD_TURNS_MAX = 3  # a read costs as much as two records; PUBACKs can wait, the commit interval is ten times longer
 _PACKET_OVERHEAD_BYTES = 512  # fixed header, topic and properties, generously
 
 
@@ -63,6 +64,7 @@ class Pump:
         self._kicked = False
         self._in_turn = False
         self._ticking = False
+        self._unread_turns = 0
         self.idle = asyncio.Event()
         self.idle.set()
         self._routes: dict[str, tuple[bytes, bytes]] = {}
@@ -150,8 +152,12 @@ class Pump:
         session.flushed_by_caller = False
         session.flush()
         if self._ticking:
-            if self._in_flight:
-                session.read_acks()  # those of the turn before; what they make room for leaves with the next one
+            self._unread_turns += 1
+            if self._in_flight and (
+                self._unread_turns >= _UNREAD_TURNS_MAX or len(self._in_flight) > session.window // _LIVE_SHARE
+            ):
+                self._unread_turns = 0
+                session.read_acks()  # those of the turns before; what they make room for leaves with the next one
             # With nothing in flight nobody would read: PINGRESP, DISCONNECT and the end must still be heard.
             session.listen(not 0 < len(self._in_flight) <= session.window // 2)
 
