@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgetwin import wire
+from edgetwin.announcing import announced
 from edgetwin.clock import NS_PER_US, Clock
 from edgetwin.records import Encoding, EventKind, Gap, GapCause, Lane, LinkState, Parcel, Record
 from edgetwin.settings import Settings
@@ -66,8 +67,10 @@ class Forwarding:
         self._loop = asyncio.get_running_loop()
         self._flush_timer: asyncio.TimerHandle | None = None
         self._numberings: dict[str, wire.Numbering] = {}
+        self._announcement = Parcel(topics.channels, announced(settings, boot), 0)
         self._refused_topics: set[tuple[str, int]] = set()
         self.tried = asyncio.Event()  # the first attempt to connect is over, either way
+        self.disk_problem: str | None = None
         self.live = LiveLane(self._pack, gather=self._coalesce_s > 0)
         store = settings.store
         self.outbox = Outbox(
@@ -78,7 +81,14 @@ class Forwarding:
             lambda record: self._numberings[record.lane.name].standalone(record),
             clock,
             OutboxNews(
-                self._kick, self._committed, self._disk_trouble, self._file_set_aside, self._given_up, self._tell_gap
+                self._kick,
+                self._committed,
+                self._disk_trouble,
+                self._file_set_aside,
+                self._given_up,
+                self._tell_gap,
+                self._file_replaced,
+                self._audit_news,
             ),
         )
         self.pump = Pump(
@@ -185,6 +195,7 @@ class Forwarding:
             extra={"EVENT": "link.up", "OUTAGE_S": outage_s, "BACKLOG": self.outbox.backlog},
         )  # fmt: skip
         self.tried.set()
+        self.pump.send_control(self._announcement, retain=True)
         self.outbox.start_draining()
         if self.link.sessions > 1:
             news = {"state": "up", "outage_s": outage_s, "backlog": self.outbox.backlog}
@@ -201,6 +212,7 @@ class Forwarding:
         _log.warning("No link to the broker: %s; samples wait in the outbox.", why, extra={"EVENT": "link.down"})
 
     def _disk_trouble(self, problem: str | None) -> None:
+        self.disk_problem = problem
         if problem is None:
             _log.info("The outbox works again.", extra={"EVENT": "store.mended"})
             self.emit(EventKind.STORE, wire.encode({"state": "ok"}))
@@ -214,6 +226,23 @@ class Forwarding:
             extra={"EVENT": "store.quarantined", "FILE": str(moved)},
         )  # fmt: skip
         self.emit(EventKind.STORE, wire.encode({"state": "quarantined", "file": str(moved), "what": what}))
+
+    def _file_replaced(self, what: str) -> None:
+        _log.error("%s What it held is told in `gap` events.", what, extra={"EVENT": "store.replaced"})
+        self.emit(EventKind.STORE, wire.encode({"state": "replaced", "what": what}))
+
+    def _audit_news(self, state: str, what: str) -> None:
+        """The audit cannot be written, works again, or was found altered."""
+        if state == "ok":
+            _log.info("The audit works again.", extra={"EVENT": "audit.mended"})
+        elif state == "trouble":
+            _log.error("The audit cannot write: %s.", what, extra={"EVENT": "audit.trouble"})
+        else:
+            _log.critical(
+                "The audit is not what was written (%s); a new one was begun. Find out who was on this machine.", what,
+                extra={"EVENT": "audit.broken"},
+            )  # fmt: skip
+        self.emit(EventKind.STORE, wire.encode({"state": f"audit_{state}", "what": what}))
 
     def _given_up(self, cause: GapCause, count: int) -> None:
         """Say it when it begins, and each time the sum has grown tenfold."""

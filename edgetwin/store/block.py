@@ -10,12 +10,21 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 from edgetwin import wire
 from edgetwin.records import ChannelClass, EventKind
 
 BLOCK_BYTES_MAX = 65_536
 _SEPARATOR = b"\n"  # JSON as we write it has none inside
+
+
+class Condition(Enum):
+    """What is known of a block's small columns (all but the body)."""
+
+    SOUND = auto()
+    MENDED = auto()  # damaged on disk; taken from the records
+    DOUBTED = auto()  # damaged on disk, and the records with them: they may be those of no block that ever was
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ class Block:
         last_seq: Number of the last record.
         count: How many records.
         body: The records, a zstd frame with a checksum.
+        condition: Of the other columns.
     """
 
     row: int
@@ -43,6 +53,7 @@ class Block:
     last_seq: int
     count: int
     body: bytes
+    condition: Condition = Condition.SOUND
 
     @property
     def crc(self) -> int:
@@ -72,19 +83,30 @@ def unpack(block: Block) -> list[bytes]:
 
 
 def restored(block: Block) -> Block:
-    """Return a block whose small columns are damaged, as its records tell it; without any if they are damaged too."""
+    """Return a block whose small columns are damaged, as its records tell it; as it stands if they are damaged too."""
     try:
         bodies = wire.decompress(block.body).split(_SEPARATOR)
         records = [wire.decode(body)[0] for body in bodies]
         lane, boot = str(records[0]["channel"]), str(records[0]["boot"])
         first, last = int(records[0]["seq"]), int(records[-1]["seq"])
     except (ValueError, KeyError, TypeError):
-        return replace(block, lane="", boot="", event=False, first_seq=0, last_seq=0, count=0, body=b"")
+        return replace(block, condition=Condition.DOUBTED)
     event = lane in set(EventKind)
     known = ChannelClass.EVENT if event else ChannelClass.CRITICAL
-    return replace(
-        block, lane=lane, boot=boot, channel_class=known, event=event, first_seq=first, last_seq=last, count=len(bodies)
-    )
+    return Block(block.row, lane, boot, known, event, first, last, len(bodies), block.body, Condition.MENDED)
+
+
+def one_of(block: Block, seq: int) -> Block:
+    """Return a block of one record of `block`.
+
+    Raises:
+        ValueError: The body is damaged, or there is no such record in it.
+    """
+    for record in unpack(block):
+        if wire.seq_of(record) == seq:
+            return pack(block, [record], [seq])
+    msg = f"outbox row {block.row} holds no record {seq}"
+    raise ValueError(msg)
 
 
 def keep(block: Block, wanted: Callable[[int], bool]) -> Block | None:

@@ -11,7 +11,7 @@ from edgetwin.records import Gap, GapCause, Record
 from edgetwin.store.block import Block, pack
 from edgetwin.store.database import Database, Totals
 from edgetwin.store.ledger import Draft
-from edgetwin.store.numbers import LastBoot
+from edgetwin.store.number_format import LastBoot
 
 
 def append(
@@ -27,14 +27,25 @@ def append(
     return database.append(blocks, merge_below)
 
 
+def with_numbers(
+    database: Database, *, append: Callable[[Database], int], row: int, save: Callable[[int], None]
+) -> int:
+    """Write what `append` writes, up to `row`, and the copy of the numbers beside it: the thread is awake anyway."""
+    shed = append(database)
+    save(row)
+    return shed
+
+
 def begin(database: Database, *, last: LastBoot | None) -> Totals:
     """Note what the last boot left unaccounted for; return what the file holds."""
-    totals = database.totals()
+    totals = database.begin()
     if last is not None:
         gaps = list(last.gaps)
         if totals.next_row <= last.newest_row:  # the file ends before what the last boot knew to be on disk
             gaps += [
-                Gap(lane, last.boot, 0, seq - 1, None, GapCause.DAMAGED) for lane, seq in last.counted.items() if seq
+                Gap(lane, boot, span.first, span.last, None, GapCause.DAMAGED)
+                for boot, lanes in last.kept.items()
+                for lane, span in lanes.items()
             ]
         database.remember_gaps(gaps)
     return totals

@@ -12,13 +12,14 @@ that tells of it is safe.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgetwin.errors import StoreDamagedError, StoreFullError
+from edgetwin.errors import StoreFullError
 from edgetwin.records import ChannelClass, Gap, GapCause
 from edgetwin.store import rows as table
-from edgetwin.store.block import Block
+from edgetwin.store.block import Block, Condition, one_of
 from edgetwin.store.budget import Budget, used_pages
 from edgetwin.store.opening import PAGE_BYTES
 from edgetwin.store.sql import Sql
@@ -33,6 +34,21 @@ class Totals:
 
     records: dict[str, int]
     next_row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What is not on disk any more.
+
+    Attributes:
+        records: Lane -> records.
+        totals: After damage: what the file holds, counted anew; `records` is not to be believed.
+        doubted: There were rows of which nobody can tell what they were.
+    """
+
+    records: Mapping[str, int]
+    totals: Totals | None = None
+    doubted: bool = False
 
 
 class Database:
@@ -51,15 +67,41 @@ class Database:
         self._budget.limit(self._sql)
 
     def totals(self) -> Totals:
-        """Return what the file holds, in a time that does not depend on how much that is."""
-        if not self.read(0, _LAST_ROW, 1):  # rows with damaged names may have left the totals off: begin at nothing
-            self._sql.execute("DELETE FROM total")
-        records = {lane: count for lane, count in self._sql.execute("SELECT lane, records FROM total") if count > 0}
+        """Return what the file holds, in a time that does not depend on how much that is, unless it is damaged."""
+        records = table.totals(self._sql)
+        next_row = self.next_row()
+        if records is None or not self.read(0, _LAST_ROW, 1):  # rows with damaged names may have left the totals off
+            with self._sql.transaction():
+                next_row = table.bring_in(self._sql, next_row)
+                table.count_anew(self._sql)
+            records = table.totals(self._sql) or {}
+        return Totals(records, next_row)
+
+    def next_row(self) -> int:
+        """Return the row that comes next in this file: one more than it ever held."""
         found = self._sql.execute("SELECT value FROM counter WHERE name = 'next_row'")
-        if not found:
-            msg = "the outbox has lost its row counter"
-            raise StoreDamagedError(msg)
-        return Totals(records, found[0][0])
+        noted = found[0][0] if found and isinstance(found[0][0], int) and 0 < found[0][0] < _LAST_ROW else 1
+        return max(noted, table.newest(self._sql) + 1)
+
+    def begin(self) -> Totals:
+        """Mend what damage did to the ids of rows; return what the file holds."""
+        next_row = self.totals().next_row
+        with self._sql.transaction():
+            next_row = table.bring_in(self._sql, next_row)
+            self._sql.execute("INSERT OR REPLACE INTO counter VALUES ('next_row', ?)", (next_row,))
+        return self.totals()
+
+    def reconcile(self) -> tuple[Totals, bool]:
+        """Count the rows; return what there is, and whether there should be more of it."""
+        noted = table.totals(self._sql) or {}
+        with self._sql.transaction():
+            table.count_anew(self._sql)
+        totals = self.totals()
+        return totals, any(totals.records.get(lane, 0) < records for lane, records in noted.items())
+
+    def answers_for_nothing(self) -> bool:
+        """Whether there is no record in the file, and no gap."""
+        return not any(self._sql.execute(f"SELECT 1 FROM {name} LIMIT 1") for name in ("block", "gap"))  # noqa: S608
 
     def used_bytes(self) -> int:
         """Bytes of the file that hold something."""
@@ -88,29 +130,42 @@ class Database:
             size += len(block.body)
         return shed + self._append_part(part, size, merge_below)
 
-    def forget(self, rows: Iterable[int]) -> Mapping[str, int]:
-        """Delete rows that were acknowledged; return lane -> records deleted."""
+    def forget(self, rows: Iterable[int]) -> Freed:
+        """Delete rows that were acknowledged."""
         with self._sql.transaction():
-            forgotten = table.delete(self._sql, rows)
+            deleted = table.delete(self._sql, rows)
         self._budget.relax(self._sql)
-        return forgotten
+        return Freed(deleted.records, self.totals() if deleted.miscounted else None)
 
     def read(self, after: int, before: int, blocks_max: int) -> list[Block]:
         """Return blocks with `after` < row < `before`, oldest first."""
         return table.read(self._sql, after, before, blocks_max)
 
-    def bury(self, rows: Sequence[int], reason: int, cause: GapCause) -> Mapping[str, int]:
-        """Move rows to the dead letters; return lane -> records. The oldest dead letters make room."""
+    def bury(self, rows: Sequence[int], reason: int, cause: GapCause) -> Freed:
+        """Move rows to the dead letters. The oldest dead letters make room."""
+        doubted = False
         with self._sql.transaction():
-            for row in rows:
-                for block in table.read(self._sql, row - 1, row + 1, 1):
-                    gap = Gap(block.lane, block.boot, block.first_seq, block.last_seq, block.count, cause)
-                    if block.lane:
-                        table.note_gap(self._sql, gap)
-                    table.bury(self._sql, row, reason)
-            buried = table.delete(self._sql, rows)
+            blocks = [block for row in rows for block in table.read(self._sql, row - 1, row + 1, 1)]
+            deleted = table.delete(self._sql, rows)  # first: the dead take the room that they leave
+            for block in blocks:
+                doubted |= block.condition is Condition.DOUBTED
+                self._bury(block, reason, cause)
             table.thin_the_dead(self._sql, self._dead_bytes_max)
-        return buried
+        return Freed(deleted.records, self.totals() if deleted.miscounted else None, doubted)
+
+    def bury_copy(self, row: int, seq: int, reason: int, cause: GapCause) -> None:
+        """Copy one record of a row to the dead letters; the row stays, its other records may still leave.
+
+        Raises:
+            ValueError: There is no such record.
+        """
+        blocks = [one_of(block, seq) for block in table.read(self._sql, row - 1, row + 1, 1)]
+        with suppress(StoreFullError):  # SQLite's own limit then has the last word
+            self._budget.make_room(self._sql, sum(len(block.body) for block in blocks), for_events=False)
+        with self._sql.transaction():
+            for block in blocks:
+                self._bury(block, reason, cause)
+            table.thin_the_dead(self._sql, self._dead_bytes_max)
 
     def remember_gaps(self, gaps: Sequence[Gap]) -> None:
         """Write gaps down, to be told of later."""
@@ -131,6 +186,13 @@ class Database:
     def close(self) -> None:
         """Fold the WAL into the file and close it."""
         self._sql.close()
+
+    def _bury(self, block: Block, reason: int, cause: GapCause) -> None:
+        if block.lane:
+            gap = Gap(block.lane, block.boot, block.first_seq, block.last_seq, block.count, cause)
+            table.note_gap(self._sql, gap)
+        if len(block.body) <= self._dead_bytes_max:  # or it would push out all the others, and then itself
+            table.bury(self._sql, block, reason)
 
     def _append_part(self, blocks: Sequence[Block], size: int, merge_below: int) -> int:
         events = all(map(_is_event, blocks))

@@ -3,16 +3,19 @@
 In: what was given up, by whom and why     Out: events; a gap is forgotten when its event is safe.
 
 A gap is on disk (a row per lane, boot and cause) before it is told, and told once a connection: a crash in
-between tells it again, never not at all.
+between tells it again, never not at all. While the disk takes nothing, gaps are told out of memory.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from edgetwin.records import Fate, Gap, GapCause, Record
-from edgetwin.store.database import Database
+from edgetwin import wire
+from edgetwin.records import Fate, Gap, GapCause, Parcel, Record
+from edgetwin.store.database import Database, Freed
+from edgetwin.store.holdings import Holdings
 from edgetwin.store.shelf import Shelf
 from edgetwin.store.timers import Timers
 from edgetwin.store.writer import Writer
@@ -32,6 +35,7 @@ class Gaps:
         writer: Writer,
         shelf: Shelf,
         timers: Timers,
+        holdings: Holdings,
         tell: Callable[[Gap], Record],
         given_up: Callable[[GapCause, int], None],
     ) -> None:
@@ -41,6 +45,7 @@ class Gaps:
             writer: The store's thread.
             shelf: Counts.
             timers: The outbox's.
+            holdings: What the file answers for.
             tell: Makes an event of a gap and returns its record.
             given_up: Called with a cause and how many more records.
         """
@@ -48,10 +53,13 @@ class Gaps:
         self._writer = writer
         self._shelf = shelf
         self._timers = timers
+        self._holdings = holdings
         self._tell = tell
         self._news = given_up
-        self._unwritten: list[Gap] = []
+        self._unwritten: dict[tuple[str, str, GapCause], Gap] = {}
+        self._told_unwritten: list[tuple[Gap, Record]] = []
         self._telling: dict[int, Record] = {}
+        self._listing = False
 
     def count(self, cause: GapCause, records: int) -> None:
         """Records were given up; their gap is on disk."""
@@ -64,37 +72,58 @@ class Gaps:
         lanes: dict[str, list[int]] = {}
         for record in records:
             lanes.setdefault(record.lane.name, []).append(record.seq)
-        self._unwritten += [
-            Gap(lane, boot, min(seqs), max(seqs), len(seqs), GapCause.SHED) for lane, seqs in lanes.items()
-        ]
+        self.add(Gap(lane, boot, min(seqs), max(seqs), len(seqs), GapCause.SHED) for lane, seqs in lanes.items())
         self.count(GapCause.SHED, len(records))
 
     def bury(self, rows: Sequence[int], cause: GapCause, reason_code: int) -> None:
         """Move rows to the dead letters, and tell."""
 
-        def buried(future: asyncio.Future[Mapping[str, int]]) -> None:
+        def buried(future: asyncio.Future[Freed]) -> None:
             if future.exception() is None:
-                self._shelf.taken(future.result())
-                self.count(cause, sum(future.result().values()))
+                freed = future.result()
+                self._shelf.taken(freed)
+                self.count(cause, sum(freed.records.values()))
+                if freed.doubted:
+                    self.doubt()
                 self.tell()
 
         self._writer.call(lambda database: database.bury(rows, reason_code, cause)).add_done_callback(buried)
 
-    def add(self, gaps: Sequence[Gap]) -> None:
-        """Remember gaps until the disk takes them."""
-        self._unwritten += gaps
+    def bury_oversize(self, parcel: Parcel, reason_code: int) -> None:
+        """Keep the one record of a parcel, which the broker will never take, among the dead letters, and tell."""
+
+        def bury(database: Database) -> None:
+            for record in wire.decode(parcel.payload, parcel.user_properties):
+                database.bury_copy(parcel.rows[0], record["seq"], reason_code, GapCause.OVERSIZE)
+
+        def buried(future: asyncio.Future[None]) -> None:
+            if future.exception() is not None:  # the disk fails, or the row is gone: the gap is what must not be lost
+                records = wire.decode(parcel.payload, parcel.user_properties)
+                self.add(Gap(r["channel"], r["boot"], r["seq"], r["seq"], 1, GapCause.OVERSIZE) for r in records)
+                self.write()
+            self.tell()
+
+        self.count(GapCause.OVERSIZE, parcel.count)
+        self._writer.call(bury).add_done_callback(buried)
+
+    def add(self, gaps: Iterable[Gap]) -> None:
+        """Remember gaps until the disk takes them; one per lane, boot and cause, however many come."""
+        for gap in gaps:
+            key = gap.lane, gap.boot, gap.cause
+            known = self._unwritten.get(key)
+            self._unwritten[key] = gap if known is None else _joined(known, gap)
 
     def unwritten_from(self, boot: str) -> Mapping[str, int]:
         """Return lane -> lowest number of a gap of this boot that is in memory only."""
         lowest: dict[str, int] = {}
-        for gap in self._unwritten:
+        for gap in self._not_safe():
             if gap.boot == boot:
                 lowest[gap.lane] = min(gap.from_seq, lowest.get(gap.lane, gap.from_seq))
         return lowest
 
     def file_lost(self, gaps: Sequence[Gap]) -> None:
         """The file is gone, with these numbers and with the gaps that were noted in it."""
-        self._unwritten += gaps
+        self.add(gaps)
         self._telling.clear()
 
     def write(self) -> None:
@@ -102,11 +131,14 @@ class Gaps:
         gaps = self.take_unwritten()
         if gaps:
             self._writer.call(lambda database: database.remember_gaps(gaps)).add_done_callback(
-                lambda future: self._unwritten.extend(gaps if future.exception() else ())
+                lambda future: self.add(gaps if future.exception() else ())
             )
 
     def tell(self) -> None:
         """Make events of the gaps that nobody was told of; those whose event is safe are forgotten."""
+        if self._listing:
+            return
+        self._listing = True
         safe = self.safe()
 
         def forget_and_list(database: Database) -> list[Gap]:
@@ -115,15 +147,25 @@ class Gaps:
             return database.gaps_to_tell()
 
         def listed(future: asyncio.Future[list[Gap]]) -> None:
+            self._listing = False
             if future.exception() is None:
                 for gap_id in safe:
                     self._telling.pop(gap_id, None)
                 for gap in future.result():
-                    if gap.id not in self._telling:
-                        self._telling[gap.id] = self._tell(gap)
+                    self._tell_once(gap)
             self._timers.later("gaps", _TELL_PERIOD_S, self.tell)
 
         self._writer.call(forget_and_list).add_done_callback(listed)
+
+    def doubt(self) -> None:
+        """Something of the file is lost, and nobody can tell what: it is in what the file holds."""
+        self.add(self._holdings.gaps(GapCause.DAMAGED))
+        self.write()
+
+    def tell_unwritten(self) -> None:
+        """Make events of what is in memory only: the disk takes nothing, and somebody may listen."""
+        gaps, self._unwritten = list(self._unwritten.values()), {}
+        self._told_unwritten = [*self._still_told(), *((gap, self._tell(gap)) for gap in gaps)]
 
     def safe(self) -> list[int]:
         """Return the ids of gaps whose event is acknowledged or on disk."""
@@ -131,5 +173,28 @@ class Gaps:
 
     def take_unwritten(self) -> list[Gap]:
         """Hand over the gaps that are in memory only."""
-        gaps, self._unwritten = self._unwritten, []
+        gaps = self._not_safe()
+        self._unwritten, self._told_unwritten = {}, []
+        self._holdings.take_gaps(gaps)
         return gaps
+
+    def _tell_once(self, gap: Gap) -> None:
+        if gap.id in self._telling:
+            return
+        if gap.lane:
+            self._telling[gap.id] = self._tell(gap)
+        else:  # damaged beyond knowing whose it was
+            self.doubt()
+            self._writer.call(lambda database: database.forget_gaps([gap.id]))
+
+    def _not_safe(self) -> list[Gap]:
+        return [*(gap for gap, _ in self._still_told()), *self._unwritten.values()]
+
+    def _still_told(self) -> list[tuple[Gap, Record]]:
+        return [(gap, record) for gap, record in self._told_unwritten if record.fate is not Fate.ACKED]
+
+
+def _joined(one: Gap, other: Gap) -> Gap:
+    last = None if one.to_seq is None or other.to_seq is None else max(one.to_seq, other.to_seq)
+    count = None if one.count is None or other.count is None else one.count + other.count
+    return replace(one, from_seq=min(one.from_seq, other.from_seq), to_seq=last, count=count)

@@ -17,11 +17,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
-from edgetwin.records import Fate, Record
+from edgetwin.records import ChannelClass, Fate, Record
 from edgetwin.store.block import BLOCK_BYTES_MAX
+from edgetwin.store.shedding import ORDER
 
-_NO_SEQ = 1 << 63
+_NOTHING = (1 << 63, 0)
 _SETTLED = (Fate.ACKED, Fate.RETURNED)
+_SLACK_SHARE = 16  # of a limit: given up beyond what must be
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,12 @@ class Ledger:
 
     Attributes:
         skip: Backlog rows of which some numbers were acknowledged already: row -> those numbers.
+        newest_row: The newest row that was on disk.
     """
 
     def __init__(self) -> None:
         self.skip: dict[int, frozenset[int]] = {}
+        self.newest_row = 0
         self._next_row = 1
         self._young: deque[Record] = deque()
         self._urgent: deque[Record] = deque()
@@ -51,6 +55,7 @@ class Ledger:
     def continue_rows(self, next_row: int) -> None:
         """The file has given out rows up to here."""
         self._next_row = max(self._next_row, next_row)
+        self.newest_row = max(self.newest_row, next_row - 1)
 
     @property
     def young(self) -> int:
@@ -61,6 +66,11 @@ class Ledger:
     def urgent(self) -> int:
         """Records in memory only that should be written at once."""
         return len(self._urgent)
+
+    @property
+    def young_bytes(self) -> int:
+        """Bytes of the records in memory only; walks through all of them."""
+        return sum(record.size for queue in (self._urgent, self._young) for record in queue)
 
     @property
     def open_records(self) -> int:
@@ -101,6 +111,7 @@ class Ledger:
         drafts, self._drafts = self._drafts, []
         forgotten: list[int] = []
         for draft in drafts:
+            self.newest_row = draft.row
             for record in draft.records:
                 record.row = draft.row
             unsettled = sum(record.fate not in _SETTLED for record in draft.records)
@@ -134,9 +145,33 @@ class Ledger:
             while queue and queue[0].fate is Fate.ACKED:
                 queue.popleft()
 
-    def shed_oldest(self, count: int) -> list[Record]:
-        """Give up the oldest young records (never urgent ones); return those that nobody else answers for."""
-        shed = [self._young.popleft() for _ in range(max(0, min(count, len(self._young))))]
+    def shed(self, records_max: int, bytes_max: int) -> list[Record]:
+        """Bring what is in memory only within limits: critical samples first, then slow ones, events last.
+
+        Within a class the oldest go, so that the live lane, which lets go in order, can let go of them too. A little
+        more is given up than must be: to look at all of them costs milliseconds.
+
+        Returns:
+            Those that nobody else answers for.
+        """
+        surplus, surplus_bytes = self.young - records_max, self.young_bytes - bytes_max
+        if surplus <= 0 and surplus_bytes <= 0:
+            return []
+        surplus += records_max // _SLACK_SHARE
+        surplus_bytes += bytes_max // _SLACK_SHARE
+        shed: list[Record] = []
+        for channel_class in ORDER:
+            queue = self._urgent if channel_class is ChannelClass.EVENT else self._young
+            kept: deque[Record] = deque()
+            for record in queue:
+                if record.lane.channel_class is channel_class and (surplus > 0 or surplus_bytes > 0):
+                    surplus -= 1
+                    surplus_bytes -= record.size
+                    shed.append(record)
+                else:
+                    kept.append(record)
+            queue.clear()
+            queue.extend(kept)
         lost = [record for record in shed if record.fate is not Fate.ACKED]
         for record in lost:
             record.fate = Fate.RETURNED
@@ -153,14 +188,21 @@ class Ledger:
             record.row = 0
             (self._urgent if record.lane.urgent else self._young).appendleft(record)
 
-    def unaccounted(self) -> dict[str, int]:
-        """Return lane -> its lowest number that is neither acknowledged nor on disk; lanes without any are absent."""
-        lowest: dict[str, int] = {}
+    def unaccounted(self) -> dict[str, tuple[int, int]]:
+        """Return lane -> (number, birth) of its lowest record that is neither acknowledged nor on disk, if any."""
+        lowest: dict[str, tuple[int, int]] = {}
         drafted = (record for draft in self._drafts for record in draft.records)
         for record in chain(drafted, self._urgent, self._young):
-            if record.fate is not Fate.ACKED and record.seq < lowest.get(record.lane.name, _NO_SEQ):
-                lowest[record.lane.name] = record.seq
+            if record.fate is not Fate.ACKED and record.seq < lowest.get(record.lane.name, _NOTHING)[0]:
+                lowest[record.lane.name] = record.seq, record.born_ns
         return lowest
+
+    def on_their_way(self) -> list[Record]:
+        """Return the records of rows, written or being written, that the broker has, or memory still holds."""
+        drafts = chain(self._open.values(), self._drafts)
+        return [
+            record for draft in drafts for record in draft.records if record.fate is not Fate.RETURNED or not record.row
+        ]
 
     def _close(self, records: Iterable[Record], fate: Fate) -> list[int]:
         forgotten: list[int] = []

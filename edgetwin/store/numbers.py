@@ -1,157 +1,218 @@
 """Keep room: how far each lane had counted, for the day the process does not end in order.
 
-In: the next number of each lane, and the lowest one that is neither acknowledged nor on disk
-Out: after an unclean end, the gap of each lane.
+In: the next number of each lane, the lowest one that is neither acknowledged nor on disk, what the file answers for
+Out: after an unclean end, the gap of each lane; after a broken file, what it held.
 
-A small file, written by one pwrite for each turn of the loop that numbered something, and never synced: what
-is written survives SIGKILL. After a power cut it may be old by as long as the kernel kept it back (half a
-minute, usually); a changed kernel boot id tells, and the gap is then open-ended. It is not mapped into memory:
-a store to a mapping on a failing disk is a SIGBUS.
+Noted in a file in memory (tmpfs), mapped: noting is a store of eight bytes, survives SIGKILL to the number, and
+cannot wait for a disk that hangs, as a write to one would. A copy on the outbox's own disk is for the day the memory
+is gone too (power cut, another machine): it is saved on the store's thread, is never synced but at the end, and may be
+old; what follows the numbers in it is unknown, so that its gaps are open-ended.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
-import struct
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from edgetwin.records import Gap, GapCause
+from edgetwin.store import number_format as layout
+from edgetwin.store.number_format import AuditHead, LastBoot, Spans, memory_path
 
-_MAGIC = b"ETWSEQ1\n"
-_HEAD = struct.Struct("<8s16s36sB3xIQ")  # magic, boot, kernel boot id, ended in order, lanes, newest row
-_IN_ORDER_AT = 60
-_ROW_AT = 68
-_SLOT = struct.Struct("<64sQQ")  # lane, next number, lowest number not accounted for
-_NUMBER = struct.Struct("<Q")
-_NEXT_AT = 64
-_LOWEST_AT = 72
-_SEQ_MAX = 1 << 53
-_KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-@dataclass(frozen=True, slots=True)
-class LastBoot:
-    """What the file tells of the boot before.
-
-    Attributes:
-        boot: Its id.
-        gaps: What of it nobody answers for.
-        counted: Lane -> how far it had counted.
-        newest_row: The newest row it knew to be on disk.
-    """
-
-    boot: str
-    gaps: tuple[Gap, ...]
-    counted: Mapping[str, int]
-    newest_row: int = 0
+_NO_SPAN = (0, 0)
 
 
 class Numbers:
-    """The file of one boot. Before `begin`, or where the file cannot be made, noting does nothing."""
+    """The numbers of one boot. Before `begin` they are only counted."""
 
     def __init__(self, path: Path, boot: str) -> None:
         self._path = path
         self._boot = boot
-        self._descriptor = -1
-        self._content = bytearray()
+        self._noted: mmap.mmap | None = None
+        self._hot_bytes = 0
+        self._memory: Path | None = None
         self._slots: dict[str, int] = {}
         self._counted: dict[str, int] = {}
+        self._kept: dict[str, tuple[int, int]] = {}
+        self._descriptor = -1  # of the copy; the store's thread alone uses it
+        self._append_longest_ns = 0
+        self._audit_turn = 0
 
-    def begin(self, lanes: Iterable[str]) -> None:
-        """Begin the file of this boot; what the last one left must be safe by now.
+    def begin(self, lanes: Iterable[str], older: Spans | None = None, audit: AuditHead | None = None) -> None:
+        """Begin to note this boot; what the last one left must be safe by now.
 
-        Raises:
-            OSError: It cannot be made.
+        Args:
+            lanes: Names of all lanes.
+            older: What the outbox file still answers for of earlier boots.
+            audit: Newest entry of the audit, as the last boot knew it.
         """
         names = list(lanes)
-        self._slots = {lane: _HEAD.size + index * _SLOT.size for index, lane in enumerate(names)}
-        content = bytearray(_HEAD.size + len(names) * _SLOT.size)
-        _HEAD.pack_into(content, 0, _MAGIC, self._boot.encode(), kernel_boot_id().encode(), 0, len(names), 0)
+        sealed = layout.seal(older or {})
+        self._hot_bytes = layout.HEAD.size + len(names) * layout.SLOT.size
+        content = bytearray(self._hot_bytes) + sealed
+        self._slots = {lane: layout.HEAD.size + index * layout.SLOT.size for index, lane in enumerate(names)}
+        noted, self._memory = _mapped(memory_path(self._path), len(content))
+        layout.pack_head(content, self._boot, len(names), len(sealed), exact=self._memory is not None)
         for lane, offset in self._slots.items():
-            _SLOT.pack_into(content, offset, lane.encode(), self._counted.get(lane, 0), 0)
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        scratch = self._path.with_name(self._path.name + ".new")
-        scratch.unlink(missing_ok=True)
-        self._descriptor = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        os.write(self._descriptor, content)
-        self._content = content
-        scratch.replace(self._path)
+            first, end = self._kept.get(lane, _NO_SPAN)
+            layout.SLOT.pack_into(content, offset, lane.encode(), self._counted.get(lane, 0), 0, 0, first, end)
+        noted[:] = bytes(content)
+        self._noted = noted
+        if audit is not None:
+            self.note_audit(audit)
 
     def note_row(self, row: int) -> None:
         """Note the newest row that is on disk: a file that ends before it has lost some."""
-        if self._content:
-            _NUMBER.pack_into(self._content, _ROW_AT, row)
+        if self._noted is not None:
+            layout.NUMBER.pack_into(self._noted, layout.ROW_AT, row)
 
-    def note(self, lane: str, next_seq: int) -> None:
-        """Note how far a lane has counted; `write` makes it last."""
+    def note(self, lane: str, next_seq: int, now_ns: int) -> None:
+        """Note how far a lane has counted, and when."""
         self._counted[lane] = next_seq
-        if self._content:
-            _NUMBER.pack_into(self._content, self._slots[lane] + _NEXT_AT, next_seq)
+        if self._noted is not None:
+            layout.NUMBER.pack_into(self._noted, self._slots[lane] + layout.NEXT_AT, next_seq)
+            layout.NUMBER.pack_into(self._noted, layout.NOW_AT, now_ns)
+            if next_seq == 1:
+                layout.NUMBER.pack_into(self._noted, self._slots[lane] + layout.BORN_AT, now_ns)
 
-    def note_unaccounted(self, lowest: Mapping[str, int]) -> None:
-        """Note for every lane from where on nobody answers for its numbers; absent: all are accounted for."""
-        if self._content:
+    def note_unaccounted(self, lowest: Mapping[str, tuple[int, int]]) -> None:
+        """Note for every lane from which number on, born when, nobody answers; absent: all are accounted for."""
+        if self._noted is not None:
             for lane, counted in self._counted.items():
-                _NUMBER.pack_into(self._content, self._slots[lane] + _LOWEST_AT, lowest.get(lane, counted))
-            self.write()
+                seq, born_ns = lowest.get(lane, (counted, 0))
+                layout.NUMBER.pack_into(self._noted, self._slots[lane] + layout.BORN_AT, born_ns)
+                layout.NUMBER.pack_into(self._noted, self._slots[lane] + layout.LOWEST_AT, seq)
 
-    def write(self) -> None:
-        """Hand what was noted to the kernel. A disk that refuses costs exactness after a crash, nothing else."""
-        if self._descriptor >= 0:
-            with suppress(OSError):
-                os.pwrite(self._descriptor, self._content, 0)
+    def note_kept(self, lane: str, first: int, last: int) -> None:
+        """The outbox file is about to answer for these numbers too: note it before it does."""
+        known_first, known_end = self._kept.get(lane, (first, 0))
+        span = self._kept[lane] = min(first, known_first), max(last + 1, known_end)
+        self._write_span(lane, span)
 
+    def note_none_kept(self) -> None:
+        """The outbox file answers for nothing, of any boot."""
+        for lane in self._kept:
+            self._write_span(lane, _NO_SPAN)
+        self._kept.clear()
+        if self._noted is not None:
+            layout.FLAG.pack_into(self._noted, layout.OLDER_VALID_AT, 0)
+
+    def note_appending(self, since_ns: int) -> None:
+        """An append was handed to the disk."""
+        if self._noted is not None:
+            layout.NUMBER.pack_into(self._noted, layout.APPEND_SINCE_AT, since_ns)
+
+    def note_appended(self, took_ns: int) -> None:
+        """The disk has answered."""
+        if self._noted is not None:
+            self._append_longest_ns = max(took_ns, self._append_longest_ns)
+            layout.NUMBER.pack_into(self._noted, layout.APPEND_LONGEST_AT, self._append_longest_ns)
+            layout.NUMBER.pack_into(self._noted, layout.APPEND_SINCE_AT, 0)
+
+    def note_audit(self, head: AuditHead) -> None:
+        """Note the newest entry of the audit that is on disk."""
+        if self._noted is not None:
+            self._audit_turn ^= 1  # the hash first, where nobody looks yet: a kill in between must not look like fraud
+            start = layout.AUDIT_HASH_AT + self._audit_turn * layout.AUDIT_HASH_BYTES
+            self._noted[start : start + layout.AUDIT_HASH_BYTES] = bytes.fromhex(head.hash)
+            layout.NUMBER.pack_into(self._noted, layout.AUDIT_AT, (head.number + 1) << 1 | self._audit_turn)
+
+    @property
     def counted(self) -> Mapping[str, int]:
-        """Return lane -> how far it has counted in this boot."""
+        """Lane -> how far it has counted in this boot."""
         return self._counted
 
-    def close(self, *, in_order: bool) -> None:
-        """End; `in_order`: every number is acknowledged or on disk."""
-        if self._descriptor >= 0:
-            self._content[_IN_ORDER_AT] = int(in_order)
-            self.write()
-            with suppress(OSError):
+    @property
+    def kept(self) -> Mapping[str, tuple[int, int]]:
+        """Lane -> numbers of this boot (first, end) that the outbox file may answer for."""
+        return self._kept
+
+    def save(self, *, sync: bool = False) -> bool:
+        """Write the copy; return whether the disk took it. On the store's thread.
+
+        A disk that refuses costs exactness after a power cut, no more; it is offered a new file the next time.
+        """
+        noted = self._noted
+        if noted is None:
+            return False
+        try:
+            if self._descriptor < 0:
+                self._descriptor = self._new_copy(bytes(noted))
+            else:
+                os.pwrite(self._descriptor, noted[: self._hot_bytes], 0)
+            if sync:
                 os.fdatasync(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = -1
+        except (OSError, ValueError):  # ValueError: ended meanwhile
+            self._close_copy()
+            return False
+        return True
+
+    def end(self, *, in_order: bool) -> None:
+        """No more will be noted; `in_order`: every number is acknowledged or on disk."""
+        if self._noted is not None:
+            layout.FLAG.pack_into(self._noted, layout.IN_ORDER_AT, int(in_order))
+
+    def close(self, *, saved: bool) -> None:
+        """Let go; `saved`: the copy tells all, so that the file in memory is not needed any more."""
+        noted, self._noted = self._noted, None
+        if noted is not None:
+            noted.close()
+        self._close_copy()
+        if saved and self._memory is not None:
+            self._memory.unlink(missing_ok=True)
+
+    def _close_copy(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with suppress(OSError):
+                os.close(descriptor)
+
+    def _write_span(self, lane: str, span: tuple[int, int]) -> None:
+        if self._noted is not None:
+            layout.NUMBER.pack_into(self._noted, self._slots[lane] + layout.KEPT_FROM_AT, span[0])
+            layout.NUMBER.pack_into(self._noted, self._slots[lane] + layout.KEPT_END_AT, span[1])
+
+    def _new_copy(self, content: bytes) -> int:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        scratch = self._path.with_name(self._path.name + ".new")
+        scratch.unlink(missing_ok=True)
+        descriptor = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, content)
+            scratch.replace(self._path)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
 
 def read(path: Path) -> LastBoot | None:
-    """Return what the file tells, or None when there is none that can be believed."""
-    try:
-        content = path.read_bytes()
-        magic, boot, kernel, in_order, count, newest_row = _HEAD.unpack_from(content)
-        if magic != _MAGIC or len(content) != _HEAD.size + count * _SLOT.size:
-            return None
-    except (OSError, struct.error):
-        return None
-    boot_id = _text(boot)
-    same_kernel = _text(kernel) == kernel_boot_id()
-    gaps: list[Gap] = []
-    counted: dict[str, int] = {}
-    for index in range(count):
-        raw, next_seq, lowest = _SLOT.unpack_from(content, _HEAD.size + index * _SLOT.size)
-        lane = _text(raw)
-        if not lowest <= next_seq < _SEQ_MAX:
-            continue  # damaged: no number of ours
-        counted[lane] = next_seq
-        if in_order or (same_kernel and lowest >= next_seq) or next_seq == 0:
+    """Return what the last boot left, in memory or else on disk, or None when there is nothing that can be believed."""
+    memory = memory_path(path)
+    for place in (memory, path):
+        if place is None:
             continue
-        last, missing = (next_seq - 1, next_seq - lowest) if same_kernel else (None, None)
-        gaps.append(Gap(lane, boot_id, lowest, last, missing, GapCause.CRASH))
-    return LastBoot(boot_id, tuple(gaps), counted, newest_row)
+        with suppress(OSError):
+            if place is memory and place.lstat().st_uid != os.geteuid():
+                continue  # anybody may write there
+            if (found := layout.unpack(place.read_bytes(), exact=place is memory)) is not None:
+                return found
+    return None
 
 
-def kernel_boot_id() -> str:
-    """Return the random id of this boot of the kernel; empty where there is none."""
-    try:
-        return _KERNEL_BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
-def _text(field: bytes) -> str:
-    return field.rstrip(b"\0").decode("utf-8", "replace")
+def _mapped(path: Path | None, size: int) -> tuple[mmap.mmap, Path | None]:
+    """Return memory of this size: a new file of this name if it can be, else memory that dies with the process."""
+    if path is not None:
+        scratch = path.with_name(path.name + ".new")
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+            descriptor = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                os.write(descriptor, bytes(size))  # its pages are ours now: a full tmpfs cannot take them back
+                noted = mmap.mmap(descriptor, size)
+                scratch.replace(path)
+            finally:
+                os.close(descriptor)
+            return noted, path
+    return mmap.mmap(-1, size), None

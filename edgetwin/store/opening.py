@@ -13,8 +13,10 @@ import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from edgetwin.errors import StoreDamagedError, StoreError
+from edgetwin.store import wal
 
 APPLICATION_ID = 0x45545731  # "ETW1"
 SCHEMA_VERSION = 1
@@ -24,6 +26,9 @@ _SIDE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 _QUICK_CHECK_MAX_BYTES = 16_000_000  # a larger file would take seconds; its damage shows when it is read
 _MAGIC = b"SQLite format 3\0"
 _PAGES_AT = 28
+_PAGES_MAX = 2**38  # of the largest outbox that can be configured
+_VERSION_PLAUSIBLE = 1000  # above it is damage, not another edgetwin
+_USER_VERSION_AT = 60
 _APPLICATION_ID_AT = 68
 _OUR_TABLE = b"CREATE TABLE block"
 _TABLES = {"block", "total", "counter", "gap", "dead"}
@@ -69,7 +74,10 @@ def connect(path: Path, wal_pages: int) -> sqlite3.Connection:
     try:
         _create_if_absent(path)
         _keep_wal(path)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        # mode=rw: it is there by now, and where it went away this moment (a disk that was unmounted) none may be made.
+        connection = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode=rw", isolation_level=None, check_same_thread=False, uri=True
+        )
         connection.text_factory = _text  # damage in a text must not look like a failing disk
         try:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE").close()  # one connection, ever: no -shm, no sharing
@@ -82,6 +90,22 @@ def connect(path: Path, wal_pages: int) -> sqlite3.Connection:
         raise translate(error, path) from error
     _kept_wal(path).unlink(missing_ok=True)
     return connection
+
+
+def newer_version(path: Path) -> int | None:
+    """Return the version of an outbox file that a newer edgetwin wrote; None for every other file, and for none.
+
+    Raises:
+        OSError: The file is there and cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            page = file.read(PAGE_BYTES)
+    except FileNotFoundError:
+        return None
+    ours = page[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4] == APPLICATION_ID.to_bytes(4, "big")
+    version = int.from_bytes(page[_USER_VERSION_AT : _USER_VERSION_AT + 4], "big")
+    return version if ours and SCHEMA_VERSION < version < _VERSION_PLAUSIBLE else None
 
 
 def translate(error: Exception, path: Path) -> StoreError:
@@ -108,7 +132,7 @@ def set_aside(path: Path) -> Path:
     for old in sorted(_quarantined(path), key=_number)[:-QUARANTINED_MAX]:
         for suffix in _SIDE_SUFFIXES:
             Path(f"{old}{suffix}").unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     return target
 
 
@@ -130,15 +154,15 @@ def _text(raw: bytes) -> str:
 
 def _create_if_absent(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    wal = Path(f"{path}-wal")
+    log = Path(f"{path}-wal")
     if path.exists():
         if path.stat().st_size == 0:
             msg = f"{path}: empty where a database should be"
             raise StoreDamagedError(msg)  # SQLite would silently delete its WAL
         _look_at(path)
         return
-    if wal.exists():
-        msg = f"{wal}: a write-ahead log without its database"
+    if log.exists():
+        msg = f"{log}: a write-ahead log without its database"
         raise StoreDamagedError(msg)
     scratch = path.with_name(f"{path.name}.new")
     scratch.unlink(missing_ok=True)
@@ -152,7 +176,7 @@ def _create_if_absent(path: Path) -> None:
     with scratch.open("rb+") as file:
         os.fsync(file.fileno())
     scratch.replace(path)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _look_at(path: Path) -> None:
@@ -166,16 +190,21 @@ def _look_at(path: Path) -> None:
         page = file.read(PAGE_BYTES)
     ours = page[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4] == APPLICATION_ID.to_bytes(4, "big")
     size = path.stat().st_size
-    pages = int.from_bytes(page[_PAGES_AT : _PAGES_AT + 4], "big")
-    # A power cut may leave a file shorter than its first page says, and the rest of it in the WAL: that is sound.
-    wal = Path(f"{path}-wal")
-    logged = wal.exists() and wal.stat().st_size > 0
-    if len(page) < PAGE_BYTES or not page.startswith(_MAGIC) or (ours and not logged and size < pages * PAGE_BYTES):
+    if len(page) < PAGE_BYTES or not page.startswith(_MAGIC) or (ours and not _is_whole(path, page, size)):
         msg = f"{path}: {size} bytes that are no whole database"
         raise StoreDamagedError(msg)
     if not ours and _OUR_TABLE not in page:
         msg = f"{path} is a database of something else; choose another [store] path"
         raise StoreError(msg)
+
+
+def _is_whole(path: Path, first_page: bytes, size: int) -> bool:
+    """Whether every page is there. A power cut may leave a file cut short, and what is missing in the log: sound."""
+    log = Path(f"{path}-wal")
+    logged = wal.read(log, PAGE_BYTES) if log.exists() else wal.Logged()
+    noted = int.from_bytes(first_page[_PAGES_AT : _PAGES_AT + 4], "big")
+    pages = logged.database_pages or noted
+    return pages <= _PAGES_MAX and all(page in logged.pages for page in range(size // PAGE_BYTES + 1, pages + 1))
 
 
 def _configure(connection: sqlite3.Connection, wal_pages: int) -> None:
@@ -215,7 +244,8 @@ def _number(path: Path) -> int:
     return int(path.name.rpartition("-")[2])
 
 
-def _sync_directory(folder: Path) -> None:
+def sync_directory(folder: Path) -> None:
+    """Make the names in a folder safe."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -2,36 +2,39 @@
 
 In: records, PUBACKs, returns     Out: backlog parcels, oldest first; gaps; what is kept, in numbers.
 
-The loop's side: one append at a time on the writer's thread. Which record is whose is the ledger's to say, the
-way out is the drain's. While the disk fails records stay in memory, up to a limit; then the oldest are given up.
+The loop's side, and the door to the room. Which record is whose is the ledger's to say, the way to the disk is that
+of the commits, the way out the drain's. The loop never waits for the disk: a disk that hangs delays nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from edgetwin import wire
-from edgetwin.clock import Clock, seconds_to_ns
+from edgetwin.clock import Clock
 from edgetwin.errors import StoreError
-from edgetwin.records import Fate, Gap, GapCause, Parcel, Record
+from edgetwin.records import Fate, Parcel, Record
 from edgetwin.store import calls
+from edgetwin.store.audit_file import AuditFile, audit_bytes
+from edgetwin.store.auditor import Auditor
 from edgetwin.store.backlog import Packer
 from edgetwin.store.books import Books
-from edgetwin.store.database import Database, Totals
-from edgetwin.store.drain import Drain, DrainNews
+from edgetwin.store.commits import HANG_S, Commits, Means
+from edgetwin.store.database import Totals
+from edgetwin.store.drain import TOO_LARGE, Drain, DrainNews
 from edgetwin.store.gaps import Gaps
-from edgetwin.store.ledger import Draft, Ledger, counts
+from edgetwin.store.ledger import Ledger
+from edgetwin.store.measure import Measure, take
+from edgetwin.store.number_format import AuditHead
 from edgetwin.store.shelf import Shelf
 from edgetwin.store.terms import Limits, OutboxNews
 from edgetwin.store.timers import Timers
 from edgetwin.store.writer import Writer
 
-MEMORY_RECORDS_MAX = 50_000  # young records while the disk fails
-_RETRY_S = 1.0
-_FOREVER_NS = 2**62
+_CLOSE_S = 2.0  # the link has had its time before us, and all must end within 5 s
+_THREAD_END_S = 0.4
 
 
 class Outbox:
@@ -41,6 +44,8 @@ class Outbox:
         drain: The way out of what is on disk.
         gaps: What will never arrive.
         refusals: Parcels that the broker refused.
+        measured: What was on disk when it was measured last.
+        turn: Gives a future that is done once the store's thread has come round.
     """
 
     def __init__(
@@ -64,44 +69,53 @@ class Outbox:
             clock: The robot's.
             news: Callbacks.
         """
+        self._path = path
+        self._lanes: list[str] = []
         self._loop = asyncio.get_running_loop()
-        self._boot = boot
-        self._standalone = standalone
-        self._clock = clock
         self._news = news
-        # Looked at four times an interval, written after three quarters: what is coalesced for half of it, and
-        # acknowledged, never touches the disk.
-        self._look_s = limits.commit_interval_s / 4
-        self._ripe_ns = seconds_to_ns(limits.commit_interval_s * 3 / 4)
         self._timers = Timers()
         self._ledger = Ledger()
-        self._writer = Writer(path, limits.max_bytes, self._loop, self._was_set_aside)
-        self._shelf = shelf = Shelf(self._writer, self._ledger, self._timers)
-        self.gaps = gaps = Gaps(self._writer, shelf, self._timers, news.tell, news.given_up)
-        self._books = Books(Path(f"{path}.seq"), boot, self._ledger, shelf, gaps)
-        drain_news = DrainNews(news.changed, shelf.flush, shelf.forget, gaps.bury, self._oversize, shelf.reconcile)
-        self.drain = Drain(self._writer, packer, self._ledger, clock, drain_news, limits.backlog_rate_max)
+        audit_max = audit_bytes(limits.max_bytes)
+        file_max = limits.max_bytes - audit_max
+        self._writer = writer = Writer(path, file_max, self._loop, self._was_set_aside, self._was_reopened)
+        self.turn = writer.turn
+        self._shelf = shelf = Shelf(writer, self._ledger, self._timers)
+        self._books = books = Books(Path(f"{path}.seq"), boot, self._ledger)
+        self.gaps = gaps = Gaps(writer, shelf, self._timers, books.holdings, news.tell, news.given_up)
+        oversize = partial(gaps.bury_oversize, reason_code=TOO_LARGE)
+        reconcile = partial(shelf.reconcile, gaps.doubt)
+        drain_news = DrainNews(news.changed, shelf.flush, shelf.forget, gaps.bury, oversize, reconcile)
+        self.drain = drain = Drain(writer, packer, self._ledger, clock, drain_news, limits.backlog_rate_max)
+        means = Means(writer, self._ledger, shelf, gaps, books, drain, self._timers, clock, news)
+        self._commits = Commits(means, boot, limits.commit_interval_s, standalone)
+        self._auditor = Auditor(
+            writer,
+            AuditFile(path, audit_max, boot, books.known_audit, lambda what: writer.post(news.audit, "broken", what)),
+            self._timers,
+            clock,
+            limits.commit_interval_s,
+            books.audited,
+            lambda words: news.audit("ok" if words is None else "trouble", words or ""),
+        )
         self.refusals = 0
-        self._appending: asyncio.Future[int] | None = None
-        self._closing = False
-        self._troubled = False
-        self._learned = False  # what the file holds; before that nothing is written: its rows must not be taken
+        self.measured = Measure()
+        self._measuring: asyncio.Future[Measure] | None = None
 
     async def open(self, lanes: Iterable[str]) -> None:
         """Open the file and learn what it holds, and what the last boot left unaccounted for.
 
-        A disk that fails is no reason not to start: it is told as trouble, and tried again.
+        A disk that fails, or does not answer, is no reason not to start: it is told as trouble, and tried again.
 
         Args:
             lanes: Names of all lanes.
         """
-        self._books.open(lanes)
-        try:
-            totals = await self._writer.call(self._begin_call())
-        except StoreError as error:
-            self._disk_failed(error)
-        else:
-            self._learn(totals)
+        self._lanes = list(lanes)
+        self._writer.run(self._books.read)
+        opening = self._begin()
+        opening.add_done_callback(self._opened)
+        await asyncio.wait([opening], timeout=HANG_S)
+        if not opening.done():
+            self._commits.trouble(f"the disk has not answered for {HANG_S:g} s; records wait in memory")
 
     @property
     def records(self) -> int:
@@ -117,13 +131,38 @@ class Outbox:
         """Records of one lane on disk."""
         return self._shelf.stored(lane)
 
+    def measure(self) -> None:
+        """Have the store's thread measure what is on disk: `measured` is newer soon, or, where the disk hangs, not."""
+        if self._measuring is None or self._measuring.done():
+            self._measuring = self._writer.call(lambda database: take(database, self._path))
+            self._measuring.add_done_callback(self._was_measured)
+
     def put(self, record: Record) -> None:
         """Answer for a new record from now on."""
         self._books.count(record)
         self._ledger.put(record)
         if record.lane.urgent:
-            self._loop.call_soon(self._commit)
-        self._timers.later("tick", self._look_s, self._tick)
+            self._loop.call_soon(self._commits.commit)
+        self._timers.later("tick", self._commits.look_s, self._commits.tick)
+
+    def audit(self, entries: Sequence[bytes | Mapping[str, object]], *, at_once: bool = True) -> None:
+        """Keep decisions of the gate, in order, in a chain; never shed, never in the way of anything.
+
+        Args:
+            entries: Each a JSON object, encoded or not.
+            at_once: One of them refuses, or changes the state: safe as soon as the disk can; else after the interval.
+        """
+        self._auditor.add(entries, at_once=at_once)
+
+    @property
+    def audit_head(self) -> AuditHead | None:
+        """The newest entry of the audit that is safe; None before this boot has written one."""
+        return self._auditor.head
+
+    @property
+    def audit_lost(self) -> int:
+        """Decisions that neither disk nor memory could hold; the chain says where they are missing."""
+        return self._auditor.lost
 
     def acked(self, parcel: Parcel) -> None:
         """The broker has this parcel."""
@@ -165,26 +204,29 @@ class Outbox:
         """Write every record that is not acknowledged, and close the file.
 
         Raises:
-            StoreError: The disk does not take them.
+            StoreError: The disk does not take them, or not in time.
         """
-        self._closing = True
+        self._commits.closing = True
         self._timers.close()
         self.drain.stop()
-        if self._appending is not None:
-            await asyncio.wait([self._appending])
-            await asyncio.sleep(0)
-        in_order = False
+        in_order = saved = False
         try:
-            drafts = self._ledger.cut(_FOREVER_NS)
-            if drafts:
-                await self._writer.call(self._append_call(drafts))
-                self._shelf.forget(self._ledger.committed())
-            rows, gaps, safe = self._shelf.take_forgettable(), self.gaps.take_unwritten(), self.gaps.safe()
-            await self._writer.call(lambda database: calls.finish(database, rows, gaps, safe))
-            in_order = True
+            async with asyncio.timeout(_CLOSE_S):
+                await self._commits.finish()
+                await self._auditor.finish()
+                in_order = True
+                self._books.end(self.gaps, in_order=True)
+                saved = await self._writer.run(partial(self._books.save, sync=True))
+        except TimeoutError as error:
+            msg = f"{self._path}: the disk did not answer within {_CLOSE_S:g} s"
+            raise StoreError(msg) from error
         finally:
-            self._books.close(in_order=in_order)
-            await self._writer.close()
+            if not in_order:
+                self._books.end(self.gaps, in_order=False)
+            try:
+                await self._writer.close(_THREAD_END_S)
+            finally:
+                self._books.close(saved=saved)
 
     def _settle(self, fate: Callable[[Iterable[Record]], list[int]], records: Iterable[Record]) -> None:
         end = self._ledger.backlog_end
@@ -192,108 +234,45 @@ class Outbox:
         if end is not None and self._ledger.backlog_end != end:
             self.drain.read_on()
 
-    def _tick(self) -> None:
-        self._commit()
-        if self._troubled:
-            self._ledger.prune()
-            shed = self._ledger.shed_oldest(self._ledger.young - MEMORY_RECORDS_MAX)
-            self.gaps.give_up(self._boot, shed)
-            if shed:
-                self._news.committed()  # the live lane may let go of them
-        self._books.look()
-        if self._ledger.young:
-            self._timers.later("tick", self._look_s, self._tick)
+    def _was_measured(self, future: asyncio.Future[Measure]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            self.measured = future.result()
 
-    def _commit(self) -> None:
-        if self._appending is not None or self._troubled or self._closing:
-            return  # _appended, _retry or close comes back to it
-        self._append(self._ledger.cut(self._clock.now_ns() - self._ripe_ns))
+    def _begin(self) -> asyncio.Future[Totals]:
+        return self._writer.call(lambda database: calls.begin(database, last=self._books.last))
 
-    def _append(self, drafts: Sequence[Draft]) -> None:
-        if drafts:
-            self._appending = self._writer.call(self._append_call(drafts))
-            self._appending.add_done_callback(lambda future: self._appended(future, drafts))
+    def _begin_again(self) -> None:
+        self._begin().add_done_callback(self._opened)
 
-    def _append_call(self, drafts: Sequence[Draft]) -> Callable[[Database], int]:
-        # While the link is down no row but the open ones is in anybody's hands.
-        mine = 0 if self.drain.running else (self._ledger.backlog_end or 0)
-        return partial(calls.append, drafts=drafts, standalone=self._standalone, boot=self._boot, merge_below=mine)
-
-    def _appended(self, future: asyncio.Future[int], drafts: Sequence[Draft]) -> None:
-        self._appending = None
-        error = future.exception()
-        if error is not None:
-            self._disk_failed(error)
-            return
-        self._disk_works()
-        self._shelf.added(counts(drafts))
-        if shed := future.result():
-            self._shelf.recount()
-            self.gaps.count(GapCause.SHED, shed)
-        self._shelf.forget(self._ledger.committed())
-        self._books.committed(drafts[-1].row)
-        self._news.committed()
-        self.drain.read_on()
-        if self._ledger.urgent:
-            self._commit()
-
-    def _disk_failed(self, error: BaseException) -> None:
-        if not isinstance(error, StoreError):
-            raise error
-        if not self._troubled:
-            self._troubled = True
-            self._news.trouble(str(error))
-        self._timers.later("retry", _RETRY_S, self._retry)
-
-    def _retry(self) -> None:
-        """Only a write that succeeds ends the trouble: a full disk can be read very well."""
-        if not self._learned:
-            self._writer.call(self._begin_call()).add_done_callback(self._learned_late)
-            return
-        drafts = self._ledger.pending() or self._ledger.cut(self._clock.now_ns())
-        if drafts and self._appending is None:
-            self._append(drafts)
-        else:
-            self._timers.later("retry", _RETRY_S, self._retry)
-
-    def _learned_late(self, future: asyncio.Future[Totals]) -> None:
-        error = future.exception()
-        if error is not None:
-            self._disk_failed(error)
-        else:
-            self._learn(future.result())
-            self._retry()
-
-    def _begin_call(self) -> Callable[[Database], Totals]:
-        return partial(calls.begin, last=self._books.last)
-
-    def _learn(self, totals: Totals) -> None:
+    def _opened(self, future: asyncio.Future[Totals]) -> None:
         """The file is open, and knows what the last boot left: the numbers of this one may be begun."""
-        self._learned = True
-        self._shelf.learn(totals)
-        self._books.begin()
-
-    def _oversize(self, parcel: Parcel) -> None:
-        """A single record that the broker will never take."""
-        for record in wire.decode(parcel.payload, parcel.user_properties):
-            gap = Gap(record["channel"], record["boot"], record["seq"], record["seq"], 1, GapCause.OVERSIZE)
-            self.gaps.add([gap])
-        self.gaps.count(GapCause.OVERSIZE, parcel.count)
-        self.gaps.write()
-        self.gaps.tell()
-
-    def _disk_works(self) -> None:
-        if self._troubled:
-            self._troubled = False
-            self._shelf.recount()
-            self._news.trouble(None)
-        self.gaps.write()
+        if (error := future.exception()) is not None:
+            self._commits.failed(error, self._begin_again)
+            return
+        self._shelf.learn(future.result())
+        self._books.begin(self._lanes)
+        self._commits.opened()
 
     def _was_set_aside(self, moved: Path, what: str) -> None:
-        """The file was broken: what only it held is lost to us; what the live lane still holds is written anew."""
+        """The file was broken."""
+        self._file_lost()
+        self._news.set_aside(moved, what)
+
+    def _was_reopened(self, next_row: int) -> None:
+        """The disk has failed, and works again: if it holds less than before, it is another one."""
+        if next_row <= self._ledger.newest_row:
+            self._ledger.newest_row = next_row - 1
+            self._file_lost()
+            self._shelf.recount()
+            self._news.replaced(
+                f"{self._path} is not the file that was written to; was it deleted, or a disk exchanged?"
+            )
+
+    def _file_lost(self) -> None:
+        """What only the file held is lost to us; what the live lane still holds is written anew."""
         self.gaps.file_lost(self._books.lost_with_the_file())
+        self.gaps.write()
         self._shelf.clear()
         self._ledger.disk_lost()
         self.drain.rewind()
-        self._news.set_aside(moved, what)
-        self._timers.later("tick", 0.0, self._tick)
+        self._timers.later("tick", 0.0, self._commits.tick)

@@ -6,16 +6,35 @@ Nothing here commits.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgetwin.records import ChannelClass, Gap, GapCause
-from edgetwin.store.block import Block, restored
+from edgetwin.store.block import Block, Condition, restored
 from edgetwin.store.sql import Sql
 
 _COLUMNS = "row, lane, boot, class, event, first_seq, last_seq, count, crc, body"
 _SELECT = f"SELECT {_COLUMNS} FROM block"  # noqa: S608
+_SMALL_COLUMNS = "row, lane, boot, class, event, first_seq, last_seq, count, crc"
 _GAP_COLUMNS = "lane, boot, from_seq, to_seq, count, cause"
+_LAST_ROW = 2**62
+_SEQ_MAX = 2**53
+_MIRROR = "~"  # a lane's total stands twice, once negative: damage to either shows
+
+
+@dataclass(slots=True)
+class Deleted:
+    """Rows that are gone.
+
+    Attributes:
+        records: Lane -> how many.
+        miscounted: A row had a damaged count: the totals were counted anew, and `records` is not to be believed.
+    """
+
+    records: dict[str, int] = field(default_factory=dict)
+    miscounted: bool = False
 
 
 def read(sql: Sql, after: int, before: int, blocks_max: int) -> list[Block]:
@@ -42,6 +61,10 @@ def insert(sql: Sql, block: Block) -> None:
 
 def replace(sql: Sql, old: Block, new: Block) -> None:
     """Put fewer records into a row."""
+    if old.condition is not Condition.SOUND:
+        delete(sql, [old.row])
+        insert(sql, new)
+        return
     sql.execute(
         "UPDATE block SET first_seq = ?, last_seq = ?, count = ?, crc = ?, body = ? WHERE row = ?",
         (new.first_seq, new.last_seq, new.count, new.crc, new.body, old.row),
@@ -49,23 +72,74 @@ def replace(sql: Sql, old: Block, new: Block) -> None:
     count(sql, old.lane, new.count - old.count)
 
 
-def delete(sql: Sql, rows: Iterable[int]) -> dict[str, int]:
-    """Delete rows; return lane -> records."""
-    deleted: dict[str, int] = {}
+def delete(sql: Sql, rows: Iterable[int]) -> Deleted:
+    """Delete rows."""
+    deleted = Deleted()
     for row in rows:
-        for lane, records in sql.execute("DELETE FROM block WHERE row = ? RETURNING lane, count", (row,)):
-            deleted[lane] = deleted.get(lane, 0) + records
-    for lane, records in deleted.items():
-        count(sql, lane, -records)
+        for found in sql.execute(f"DELETE FROM block WHERE row = ? RETURNING {_SMALL_COLUMNS}", (row,)):  # noqa: S608
+            block = _as_it_stands(found, b"")
+            if block.condition is Condition.SOUND:
+                deleted.records[block.lane] = deleted.records.get(block.lane, 0) + block.count
+            else:
+                deleted.miscounted = True
+    if deleted.miscounted:
+        count_anew(sql)
+    else:
+        for lane, records in deleted.records.items():
+            count(sql, lane, -records)
     return deleted
 
 
 def count(sql: Sql, lane: str, change: int) -> None:
     """Change a lane's total."""
-    sql.execute(
-        "INSERT INTO total VALUES (?, ?) ON CONFLICT (lane) DO UPDATE SET records = records + excluded.records",
-        (lane, change),
+    for name, step in ((lane, change), (lane + _MIRROR, -change)):
+        sql.execute(
+            "INSERT INTO total VALUES (?, ?) ON CONFLICT (lane) DO UPDATE SET records = records + excluded.records",
+            (name, step),
+        )
+
+
+def count_anew(sql: Sql) -> None:
+    """Count all rows: as long as there are rows, and only after damage."""
+    sql.execute("DELETE FROM total")
+    counted = sql.execute(
+        "SELECT lane, sum(count) FROM block WHERE typeof(lane) = 'text' AND typeof(count) = 'integer' "
+        "AND count BETWEEN 1 AND 1000000 GROUP BY lane"
     )
+    for lane, records in counted:
+        count(sql, lane, records)
+
+
+def totals(sql: Sql) -> dict[str, int] | None:
+    """Return lane -> records, or None if the totals are damaged."""
+    found = dict(sql.execute("SELECT lane, records FROM total"))
+    if not all(isinstance(lane, str) and isinstance(records, int) for lane, records in found.items()):
+        return None
+    lanes = {lane: records for lane, records in found.items() if not lane.endswith(_MIRROR)}
+    mirrored = {lane: found.get(lane + _MIRROR) == -records for lane, records in lanes.items()}
+    if len(found) != 2 * len(lanes) or not all(mirrored.values()) or min(lanes.values(), default=0) < 0:
+        return None
+    return {lane: records for lane, records in lanes.items() if records}
+
+
+def bring_in(sql: Sql, next_row: int) -> int:
+    """Give rows whose ids are damaged new ones, where they will be read; return the next free one."""
+    astray = sql.execute(f"{_SELECT} WHERE row <= 0 OR row >= ? ORDER BY row", (_LAST_ROW,))
+    for found in astray:
+        block = _as_it_stands(found, found[-1])
+        mended = dataclasses.replace(restored(block), row=next_row)
+        sql.execute("DELETE FROM block WHERE row = ?", (block.row,))
+        insert(sql, mended)
+        next_row += 1
+    if astray:
+        count_anew(sql)
+    return next_row
+
+
+def newest(sql: Sql) -> int:
+    """Return the newest row whose id is not damaged; 0 if there is none."""
+    found = sql.execute("SELECT max(row) FROM block WHERE row > 0 AND row < ?", (_LAST_ROW,))
+    return int(found[0][0] or 0)
 
 
 def note_gap(sql: Sql, gap: Gap) -> None:
@@ -91,12 +165,11 @@ def forget_gaps(sql: Sql, ids: Sequence[int]) -> None:
         sql.execute("DELETE FROM gap WHERE id = ? AND told = 1", (gap_id,))
 
 
-def bury(sql: Sql, row: int, reason: int) -> None:
-    """Copy a row to the dead letters."""
+def bury(sql: Sql, block: Block, reason: int) -> None:
+    """Add a block to the dead letters, as the newest of them."""
     sql.execute(
-        "INSERT OR REPLACE INTO dead SELECT row, lane, boot, first_seq, last_seq, count, body, ? "
-        "FROM block WHERE row = ?",
-        (reason, row),
+        "INSERT INTO dead SELECT coalesce(max(row), 0) + 1, ?, ?, ?, ?, ?, ?, ? FROM dead",
+        (block.lane, block.boot, block.first_seq, block.last_seq, block.count, block.body, reason),
     )
 
 
@@ -106,25 +179,42 @@ def thin_the_dead(sql: Sql, bytes_max: int) -> None:
         sql.execute("DELETE FROM dead WHERE row = (SELECT min(row) FROM dead)")
 
 
-def _block(row: tuple[Any, ...]) -> Block:
+def _block(found: tuple[Any, ...]) -> Block:
     """Return the block of a row; where its small columns are damaged, as its records tell it."""
-    number, lane, boot, class_name, event, first_seq, last_seq, records, crc, body = row
+    block = _as_it_stands(found, found[-1])
+    return block if block.condition is Condition.SOUND else restored(block)
+
+
+def _as_it_stands(found: tuple[Any, ...], body: object) -> Block:
+    """Return the block of a row, whatever damage made of its columns, and whether it is sound."""
+    row, lane, boot, class_name, event, first_seq, last_seq, records, crc = found[:9]
     known = class_name in set(ChannelClass)
+    first, last, count = (number if _is_number(number) else 0 for number in (first_seq, last_seq, records))
     block = Block(
-        number,
-        lane,
-        boot,
+        row,
+        lane if isinstance(lane, str) else "",
+        boot if isinstance(boot, str) else "",
         ChannelClass(class_name) if known else ChannelClass.CRITICAL,
         bool(event),
-        first_seq,
-        last_seq,
-        records,
+        first,
+        last,
+        count,
         body if isinstance(body, bytes) else b"",
     )
-    return block if known and block.crc == crc else restored(block)
+    sound = known and block.crc == crc and (first, last, count) == (first_seq, last_seq, records)
+    return block if sound else dataclasses.replace(block, condition=Condition.DOUBTED)
 
 
-def _gap(row: tuple[Any, ...]) -> Gap:
-    lane, boot, from_seq, to_seq, count, cause, gap_id = row
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value < _SEQ_MAX
+
+
+def _gap(found: tuple[Any, ...]) -> Gap:
+    """Return the gap of a row, wider where its numbers are damaged; of no lane where nobody can tell whose it was."""
+    lane, boot, from_seq, to_seq, count, cause, gap_id = found
+    if not isinstance(lane, str) or not isinstance(boot, str):
+        return Gap("", "", 0, None, None, GapCause.DAMAGED, gap_id)
     known = GapCause(cause) if cause in set(GapCause) else GapCause.DAMAGED
-    return Gap(lane, boot, from_seq, to_seq, count, known, gap_id)
+    first = from_seq if _is_number(from_seq) else 0
+    last = to_seq if _is_number(to_seq) and to_seq >= first else None
+    return Gap(lane, boot, first, last, count if _is_number(count) else None, known, gap_id)

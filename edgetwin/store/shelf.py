@@ -7,9 +7,9 @@ A count of rows costs a walk through all of them; a deletion costs a sync: so bo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from edgetwin.store.database import Totals
+from edgetwin.store.database import Freed, Totals
 from edgetwin.store.ledger import Ledger
 from edgetwin.store.timers import Timers
 from edgetwin.store.writer import Writer
@@ -41,10 +41,22 @@ class Shelf:
         self._stored = dict(totals.records)
         self._ledger.continue_rows(totals.next_row)
 
-    def reconcile(self) -> None:
-        """Everything was delivered: what is still counted is there, or its row had a damaged name."""
+    def reconcile(self, vanished: Callable[[], None]) -> None:
+        """Everything was delivered: what is still counted is there, or its row had a damaged name, or has vanished.
+
+        Args:
+            vanished: There are fewer rows than were written.
+        """
+
+        def reconciled(future: asyncio.Future[tuple[Totals, bool]]) -> None:
+            if future.exception() is None:
+                totals, missing = future.result()
+                self.learn(totals)
+                if missing:
+                    vanished()
+
         if self.records > self._ledger.open_records:
-            self.recount()
+            self._writer.call(lambda database: database.reconcile()).add_done_callback(reconciled)
 
     def recount(self) -> None:
         """Ask the file."""
@@ -57,9 +69,12 @@ class Shelf:
         for lane, count in counts.items():
             self._stored[lane] = self._stored.get(lane, 0) + count
 
-    def taken(self, counts: Mapping[str, int]) -> None:
+    def taken(self, freed: Freed) -> None:
         """Records were deleted."""
-        for lane, count in counts.items():
+        if freed.totals is not None:
+            self.learn(freed.totals)
+            return
+        for lane, count in freed.records.items():
             self._stored[lane] = max(0, self._stored.get(lane, 0) - count)
 
     def clear(self) -> None:
@@ -80,7 +95,7 @@ class Shelf:
         if not rows:
             return
 
-        def forgotten(future: asyncio.Future[Mapping[str, int]]) -> None:
+        def forgotten(future: asyncio.Future[Freed]) -> None:
             if future.exception() is None:
                 self.taken(future.result())
             else:

@@ -9,6 +9,10 @@ from pathlib import Path
 from edgetwin.records import Gap, GapCause, Record
 
 
+def _unheard(*_: object) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxNews:
     """What the outbox tells the roof, on the loop.
@@ -20,6 +24,8 @@ class OutboxNews:
         set_aside: A broken file was moved to this name; what was wrong with it.
         given_up: Records will never arrive: why, how many more.
         tell: Numbers that will never arrive: make an event of the gap and return its record.
+        replaced: The file is not the one that was written to: deleted, or on another disk (words).
+        audit: The audit cannot be written (`trouble`), works again (`ok`), or was found altered (`broken`); words.
     """
 
     changed: Callable[[], None]
@@ -28,6 +34,8 @@ class OutboxNews:
     set_aside: Callable[[Path, str], None]
     given_up: Callable[[GapCause, int], None]
     tell: Callable[[Gap], Record]
+    replaced: Callable[[str], None] = _unheard
+    audit: Callable[[str, str], None] = _unheard
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ class Limits:
     """What the outbox keeps to.
 
     Attributes:
-        max_bytes: For the file, its WAL and the file of numbers.
+        max_bytes: For the file, its WAL, the file of numbers and the audit.
         commit_interval_s: After this long a record is acknowledged or on disk.
         backlog_rate_max: Records per second of the backlog lane; 0: no limit.
     """

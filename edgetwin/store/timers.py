@@ -25,6 +25,11 @@ class Timers:
 
         self._timers[name] = self._loop.call_later(delay_s, run)
 
+    def drop(self, name: str) -> None:
+        """Cancel one, if it is set."""
+        if (timer := self._timers.pop(name, None)) is not None:
+            timer.cancel()
+
     def clear(self) -> None:
         """Cancel all."""
         for timer in self._timers.values():

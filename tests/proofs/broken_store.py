@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgetwin.continuity import Continuity
-from edgetwin.records import Fate, GapCause, Parcel
+from edgetwin.records import Fate, Gap, GapCause, Parcel
 from tests.proofs.keeper import ODOM, Keeper, covered, records_of
 
 UP_S = 5.0
@@ -39,6 +39,7 @@ class Outcome:
     quarantined: list[Path] = field(default_factory=list)
     arrived: dict[tuple[str, int], Any] = field(default_factory=dict)
     fresh: set[tuple[str, int]] = field(default_factory=set)
+    gaps: list[Gap] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
 
@@ -85,6 +86,7 @@ def tried(folder: Path, original: Original) -> Outcome:
         await keeper.tell_gaps(Continuity())
         await keeper.outbox.close()
         outcome.quarantined = [moved for moved, _ in keeper.set_aside]
+        outcome.gaps = keeper.lost
         _judge(outcome, original, covered(keeper.lost, "old", EXPLAINED))
 
     try:

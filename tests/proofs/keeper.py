@@ -107,6 +107,12 @@ class Keeper:
         self._waiting += records
         return records
 
+    def deliver(self, lane: Lane, count: int) -> None:
+        """Number records that the broker acknowledges at once."""
+        records = self.put(lane, count)
+        self._waiting = [record for record in self._waiting if record not in records]
+        self.outbox.acked(Parcel(lane.live_topic, b"", count, records=records))
+
     async def kept(self, patience_s: float = PATIENCE_S) -> None:
         """Wait until all that was put is on disk, or given up for want of room."""
         self.clock.advance(1)
@@ -145,6 +151,14 @@ class Keeper:
                 into.note(wire.decode(record.body)[0], lane="events")
             told, self._told = self._told, []
             self.outbox.acked(Parcel(GAP.live_topic, b"", len(told), records=told))
+
+    async def abandon(self) -> None:
+        """The process is killed: nothing is flushed, nothing is closed in order; only the thread is ended."""
+        self.outbox._commits.closing = True
+        self.outbox._timers.close()
+        self.outbox.drain.stop()
+        await self.outbox._writer.close()
+        self.outbox._books.close(saved=False)
 
     def _tell(self, gap: Gap) -> Record:
         self.lost.append(gap)

@@ -54,7 +54,7 @@ class Ext4:
         _run("mount", "-o", "loop", self.image, self.folder)
 
     def mount_copy(self) -> None:
-        """Mount what the image holds, apart from the old mount, which open files may keep alive."""
+        """Mount what the image holds over the old mount, which open files may keep alive, with no moment of neither."""
         copy = self.image.with_name(self.image.name + ".copy")
         shutil.copy(self.image, copy)
         self.image = copy
@@ -63,6 +63,16 @@ class Ext4:
     def abort(self) -> None:
         """Turn it read-only under its writers, as an ext4 does that meets an error."""
         _run("mount", "-o", "remount,abort", self.folder)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let every write and sync wait, and neither succeed nor fail, until this ends: a disk that hangs."""
+        assert shutil.which("fsfreeze") is not None, "fsfreeze is not installed: apt-get install util-linux"
+        _run("fsfreeze", "--freeze", self.folder)
+        try:
+            yield
+        finally:
+            _run("fsfreeze", "--unfreeze", self.folder)
 
     def cut(self) -> None:
         """Take the power: what was not synced is gone, and nothing can be written any more."""

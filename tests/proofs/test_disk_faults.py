@@ -182,7 +182,6 @@ def test_a_disk_that_turns_read_only_costs_nothing(broker: LocalBroker, robot: R
         disk.abort()
         until(lambda: TROUBLED in daemon.log, "the trouble")
         live_goes_on(witness)
-        disk.unmount(lazily=True)
         disk.mount_copy()
         until(lambda: MENDED in daemon.log, "the end of the trouble")
 

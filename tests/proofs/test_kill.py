@@ -9,8 +9,11 @@ from random import Random
 
 import pytest
 
+from edgetwin.clock import NS_PER_S
+from edgetwin.continuity import Continuity
 from edgetwin.sim.broker import LocalBroker
 from edgetwin.sim.faulty_link import Fault
+from edgetwin.store.number_format import LastBoot
 from edgetwin.store.numbers import read as read_numbers
 from tests.integration.lab import Daemon, Robot, Witness, until
 from tests.integration.test_link import LinkThread, faulty_link
@@ -22,10 +25,43 @@ SEED = 3
 KILLS = 25
 MAX_BYTES = 1_000_000_000
 COMMIT_INTERVAL_S = 0.2
-MARGIN_S = 0.3  # a sync on a busy machine
+MARGIN_S = 0.3  # turns of a loop that shares two cores with the robot, the broker and the witness
 IN_START_SHARE = 0.2  # of the kills: before it says that it runs
 LINKS = (Fault.PASS, Fault.PASS, Fault.REFUSE, Fault.BLACKHOLE)
 DRAIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What one kill cost a channel, by the daemon's own clock.
+
+    A count of numbers over a rate would say something else: what a starved publisher catches up on comes all at once.
+
+    Attributes:
+        age_s: Age of the oldest record that nobody answered for, when the last one was numbered.
+        disk_s: How long the disk took for the appends that it may have waited for.
+    """
+
+    channel: str
+    age_s: float
+    disk_s: float
+
+    @property
+    def owed_s(self) -> float:
+        """The daemon's own share: an append waits for the one before it, and then for itself."""
+        return self.age_s - self.disk_s
+
+
+def tails_of(last: LastBoot) -> list[Tail]:
+    """Return the tails of a boot that was killed."""
+    pace = last.pace
+    appending_ns = max(0, pace.now_ns - pace.append_since_ns) if pace.append_since_ns else pace.append_longest_ns
+    disk_s = (pace.append_longest_ns + appending_ns) / NS_PER_S
+    return [
+        Tail(gap.lane, (pace.now_ns - pace.born_ns[gap.lane]) / NS_PER_S, disk_s)
+        for gap in last.gaps
+        if gap.lane in RATE_HZ and pace.born_ns[gap.lane]
+    ]
 
 
 @dataclass
@@ -33,6 +69,7 @@ class Deaths:
     """What is known of the kills."""
 
     random: Random
+    tails: list[Tail] = field(default_factory=list)
     safe: set[Identity] = field(default_factory=set)
     boots: set[str] = field(default_factory=set)
     while_starting: int = 0
@@ -51,6 +88,8 @@ class Deaths:
         daemon.kill()
         (daemon.folder / "run" / "status.json").unlink(missing_ok=True)
         if (last := read_numbers(Path(f"{store}.seq"))) is not None:
+            if last.boot not in self.boots:
+                self.tails += tails_of(last)
             self.boots.add(last.boot)
         self.safe |= on_disk(store, MAX_BYTES)
 
@@ -63,11 +102,6 @@ class Deaths:
 
 
 @pytest.mark.timeout(1_800)
-def quantile(values: list[float], share: float) -> float:
-    """Return the value that so many are not above."""
-    return sorted(values)[round(share * (len(values) - 1))] if values else 0.0
-
-
 def test_kills_at_random_lose_nothing_that_was_safe(broker: LocalBroker, robot: Robot, tmp_path: Path) -> None:
     """Every number arrives or lies in a crash gap of at most the commit interval; what was on disk always arrives."""
     kills = scaled(KILLS)
@@ -82,25 +116,40 @@ def test_kills_at_random_lose_nothing_that_was_safe(broker: LocalBroker, robot: 
             until(lambda: not Arrivals(witness).missing(deaths.safe), "what was on disk", patience_s=DRAIN_S)
         time.sleep(0.2)
         arrivals, continuity = Arrivals(witness), witness.continuity()
-    tails_s = {stream: count / RATE_HZ.get(stream[1], 1_000) for stream, count in arrivals.crash_tails().items()}
-    longest = max(tails_s, key=tails_s.__getitem__, default=None)
-    report = (
-        f"{kills} kills ({deaths.while_starting} while starting, seed {SEED}): {continuity.records} records, "
-        f"{continuity.duplicates} repeats, acknowledged but lost {len(arrivals.missing(deaths.safe))}, longest tail "
-        f"{tails_s[longest] * 1e3 if longest else 0:.0f} ms ({longest[1] if longest else 'none'})"
-    )
+    report = _report(deaths, arrivals, continuity)
     print(report)
 
     assert arrivals.missing(deaths.safe) == []
     assert arrivals.altered == []
     assert {stream: tally.lost for stream, tally in continuity.streams.items() if tally.lost} == {}
     assert {gap["cause"] for gap in arrivals.gaps} <= {"crash"}
-    # Weaker than the promise: the worst of 25 was 740 ms once, on a busy machine, and the cause is not known to be the
-    # load alone. Until it is, the report shows the worst and nine in ten are bounded.
-    assert quantile(list(tails_s.values()), 0.9) <= COMMIT_INTERVAL_S + MARGIN_S, report
+    assert deaths.tails, "no kill cost anything: nothing was tried"
+    assert max(tail.owed_s for tail in deaths.tails) <= COMMIT_INTERVAL_S + MARGIN_S, report
     assert "broken" not in daemon.log
 
 
 def _drained(daemon: Daemon) -> bool:
     status = daemon.status()
     return status.get("state") == "running" and status["link"]["state"] == "up" and status["outbox"]["backlog"] == 0
+
+
+def _report(deaths: Deaths, arrivals: Arrivals, continuity: Continuity) -> str:
+    """Say what the kills cost: acknowledged but lost, and the longest tail of each channel."""
+    lost = arrivals.crash_tails()
+    head = (
+        f"{len(deaths.boots)} boots killed ({deaths.while_starting} kills while starting, seed {SEED}): "
+        f"{continuity.records} records, {continuity.duplicates} repeats, "
+        f"acknowledged but lost {len(arrivals.missing(deaths.safe))}"
+    )
+    lines = [head]
+    for channel in RATE_HZ:
+        tails = [tail for tail in deaths.tails if tail.channel == channel]
+        records = max((count for (_, name), count in lost.items() if name == channel), default=0)
+        if tails:
+            worst = max(tails, key=lambda tail: tail.age_s)
+            owed_s = max(tail.owed_s for tail in tails)
+            lines.append(
+                f"{channel}: longest tail {worst.age_s * 1e3:.0f} ms, of that the disk {worst.disk_s * 1e3:.0f} ms; "
+                f"longest without the disk {max(0.0, owed_s) * 1e3:.0f} ms; most records lost at once {records}"
+            )
+    return "\n".join(lines)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgetwin.continuity import Continuity
 from edgetwin.records import GapCause
+from edgetwin.store.number_format import memory_path
 from tests.proofs.keeper import Keeper, covered
 
 RECORDS = 7
@@ -22,6 +23,16 @@ def _boot(store: Path, boot: str, *prefix: str) -> bool:
     """Run a boot that ends by SIGKILL; return whether it had opened its outbox."""
     command = [*prefix, sys.executable, "-m", "tests.proofs.opening_script", f"{store}/outbox.db", boot, str(RECORDS)]
     return b"open" in subprocess.run(command, cwd=ROOT, check=False, capture_output=True, timeout=60).stdout
+
+
+def _copied(store: Path, target: Path) -> Path:
+    """Copy a store with what is noted of it in memory."""
+    shutil.copytree(store, target)
+    memory, copy = (memory_path(folder / "outbox.db.seq") for folder in (store, target))
+    assert memory is not None
+    assert copy is not None
+    shutil.copy(memory, copy)
+    return target
 
 
 def _told(store: Path) -> set[int]:
@@ -54,7 +65,7 @@ def test_a_boot_killed_at_any_step_of_its_start_forgets_nothing(tmp_path: Path) 
     forgotten = []
     for call in ("rename", "fdatasync", "pwrite64"):
         for step in range(1, STEPS_MAX):
-            store = Path(shutil.copytree(origin, tmp_path / f"{call}{step}"))
+            store = _copied(origin, tmp_path / f"{call}{step}")
             inject = ["-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={step}"]
             opened = _boot(store, "second", strace, "-qq", "-f", "-o", "/dev/null", *inject)
             if _told(store) != set(range(RECORDS)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +50,8 @@ class Heard:
     given_up: list[tuple[GapCause, int]] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     events: list[Record] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    audit: list[tuple[str, str]] = field(default_factory=list)
 
     def explained(self, lane: str = "odom", boot: str = "b") -> set[int]:
         """Return the numbers of a lane that the gaps cover; an open end covers up to 10,000."""
@@ -60,6 +61,10 @@ class Heard:
             if (gap.lane, gap.boot) == (lane, boot)
             for seq in range(gap.from_seq, (10_000 if gap.to_seq is None else gap.to_seq) + 1)
         }
+
+    def given_up_in_all(self, cause: GapCause) -> int:
+        """Return how many records were said to be given up."""
+        return sum(count for why, count in self.given_up if why is cause)
 
 
 class Bench:
@@ -92,6 +97,8 @@ class Bench:
                 lambda moved, _: heard.set_aside.append(moved),
                 lambda cause, count: heard.given_up.append((cause, count)),
                 self._tell,
+                heard.replaced.append,
+                lambda state, what: heard.audit.append((state, what)),
             ),
         )
         self.take = self.outbox.drain.take
@@ -154,18 +161,22 @@ class Bench:
         """Wait until gaps of these causes were told."""
         await until(lambda: {gap.cause for gap in self.heard.gaps} >= set(causes))
 
+    async def gaps_told(self) -> None:
+        """Wait until every gap that is on disk by now was told."""
+        await self.writer.call(lambda _database: None)
+        await asyncio.sleep(0)
+        self.outbox.gaps.tell()
+        await self.writer.call(lambda _database: None)
+        await asyncio.sleep(0)
+
     async def abandon(self) -> None:
         """The process is killed: nothing is flushed, nothing is closed in order; only the thread is ended."""
-        self.outbox._closing = True
+        self.outbox._commits.closing = True
         self.outbox._timers.close()
         self.outbox.drain.stop()
         self.outbox.drain._timers.close()
-        numbers = self.outbox._books._numbers
-        numbers.write()  # as at the end of every turn of the loop
-        if numbers._descriptor >= 0:
-            os.close(numbers._descriptor)
-            numbers._descriptor = -1
         await self.writer.close()
+        self.outbox._books.close(saved=False)
 
 
 async def until(true: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:

@@ -31,6 +31,7 @@ class _Filling:
         self.next_seq: dict[str, int] = {}
         self.numbers = Numbers(path.with_name(path.name + ".seq"), "b")
         self.numbers.begin(["odom", "scan", "gap"])
+        self.numbers.save()
         self.database = Database(path, max_bytes)
         self.shed = 0
 
@@ -74,7 +75,7 @@ def _filling(request: pytest.FixtureRequest, path: Path) -> Iterator[_Filling]:
     filling = _Filling(path, request.param)
     yield filling
     filling.database.close()
-    filling.numbers.close(in_order=True)
+    filling.numbers.close(saved=True)
 
 
 def _fill(filling: _Filling, *lanes: str, times: float, size: int = 200) -> None:

@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from edgetwin import wire
 from edgetwin.records import GapCause, Parcel
+from edgetwin.store.database import Database
 from tests.store.outbox_bench import (
     GAP,
     NOT_AUTHORISED,
@@ -265,5 +267,72 @@ def test_rows_that_become_backlog_during_a_look_are_found(path: Path) -> None:
         gate.set()
         await held
         await bench.backlog_of(1, patience_s=SHORT_S)
+
+    play(path, story)
+
+
+async def _dead(bench: Bench) -> list[tuple[str, int, int, int]]:
+    """Return lane, number, records and reason of all dead letters that can be read."""
+
+    def read(database: Database) -> list[tuple[str, int, int, int]]:
+        found = database._sql.execute("SELECT lane, first_seq, count, reason, body FROM dead ORDER BY row")
+        for lane, seq, count, _, body in found:
+            (record,) = wire.decode(wire.decompress(body))
+            assert (record["channel"], record["seq"], count) == (lane, seq, 1)
+        return [(lane, seq, count, reason) for lane, seq, count, reason, _ in found]
+
+    return await bench.writer.call(read)
+
+
+def test_a_record_that_no_broker_takes_is_kept_among_the_dead_letters(path: Path) -> None:
+    """One of three neighbours in a row: the others leave, it is told as a gap, and its bytes stay on the robot."""
+
+    async def story(bench: Bench) -> None:
+        small = bench.put(count=1)
+        large = bench.put(count=1, size=20_000)
+        small += bench.put(count=1)
+        await until(lambda: all(record.row for record in [*small, *large]))
+        bench.outbox.returned([*small, *large])
+        bench.outbox.start_draining()
+        taken = await _serve(
+            bench,
+            lambda parcel: TOO_LARGE if "odom" in parcel.topic and 1 in seqs([parcel]) else 0,
+            lambda: bench.outbox.stored("odom") == 0,
+        )
+        await bench.told(GapCause.OVERSIZE)
+        assert sorted(_of("odom", taken)) == [0, 2]
+        assert bench.heard.explained() == {1}
+        assert await _dead(bench) == [("odom", 1, 1, TOO_LARGE)]
+        assert bench.outbox.gaps.given_up == {GapCause.OVERSIZE: 1}
+
+    play(path, story)
+
+
+def test_records_that_no_broker_takes_have_a_hundredth_of_the_room(path: Path) -> None:
+    """Ten of them, of which two fit, and one that alone is more than that: the newest that fit stay, all are told."""
+
+    async def story(bench: Bench) -> None:
+        for size in [1_500] * 10 + [40_000]:
+            await bench.stored(size=size)
+        bench.outbox.start_draining()
+        await _serve(bench, lambda _: TOO_LARGE, lambda: len(bench.heard.explained()) == 11)
+        dead = await _dead(bench)
+        assert [seq for _, seq, _, _ in dead] == list(range(10 - len(dead), 10))
+        assert 0 < len(dead) < 10
+        await until(lambda: bench.outbox.stored("odom") == 0)
+
+    play(path, story, max_bytes=1_000_000)
+
+
+def test_a_disk_that_fails_costs_the_dead_letter_but_not_its_gap(path: Path) -> None:
+    """It takes no new rows: that the record will never arrive is told all the same, later."""
+
+    async def story(bench: Bench) -> None:
+        await bench.stored(size=2_000)
+        await run_sql(bench, "CREATE TRIGGER no_room BEFORE INSERT ON dead BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        bench.outbox.start_draining()
+        await _serve(bench, lambda parcel: TOO_LARGE if "odom" in parcel.topic else 0, lambda: bool(bench.heard.gaps))
+        await run_sql(bench, "DROP TRIGGER no_room")
+        assert bench.heard.explained() == {0}
 
     play(path, story)

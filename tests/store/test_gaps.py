@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def test_a_gap_whose_event_was_in_memory_only_is_told_again_by_the_next_boot(pat
 
     async def killed(bench: Bench) -> None:
         await bench.writer.call(lambda database: database.remember_gaps([_ODD]))
-        bench.outbox._closing = True  # nothing is written any more
+        bench.outbox._commits.closing = True  # nothing is written any more
         bench.outbox.start_draining()
         await bench.told(GapCause.SHED)
 
@@ -144,5 +145,54 @@ def test_what_is_given_up_is_counted_by_cause(path: Path) -> None:
         gaps.count(GapCause.SHED, 2)
         assert gaps.given_up == {GapCause.SHED: 5, GapCause.OVERSIZE: 1}
         assert bench.heard.given_up == [(GapCause.SHED, 3), (GapCause.OVERSIZE, 1), (GapCause.SHED, 2)]
+
+    play(path, story)
+
+
+def test_gaps_that_wait_for_the_disk_take_no_room(path: Path) -> None:
+    """Given up twenty times a second for hours: one gap per lane, boot and cause, that covers all of them."""
+
+    async def story(bench: Bench) -> None:
+        gaps = bench.outbox.gaps
+        for first in range(0, 10_000, 10):
+            gaps.add([Gap("odom", "b", first, first + 9, 10, GapCause.SHED)])
+        gaps.add([Gap("odom", "b", 0, None, None, GapCause.DAMAGED), Gap("odom", "b", 5, 6, 2, GapCause.DAMAGED)])
+        assert gaps.unwritten_from("b") == {"odom": 0}
+        assert gaps.take_unwritten() == [
+            Gap("odom", "b", 0, 9_999, 10_000, GapCause.SHED),
+            Gap("odom", "b", 0, None, None, GapCause.DAMAGED),
+        ]
+
+    play(path, story)
+
+
+def test_a_gap_told_out_of_memory_is_written_unless_its_event_has_arrived(path: Path) -> None:
+    """The disk hangs, the link is up: told at once; when the disk answers, only what nobody has heard is left."""
+
+    async def story(bench: Bench) -> None:
+        gaps = bench.outbox.gaps
+        heard, unheard = Gap("odom", "b", 0, 4, 5, GapCause.SHED), Gap("scan", "b", 0, 4, 5, GapCause.SHED)
+        gaps.add([heard, unheard])
+        gaps.tell_unwritten()
+        gaps.tell_unwritten()
+        assert bench.heard.gaps == [heard, unheard]
+        bench.ack(bench.heard.events[:1])
+        assert gaps.unwritten_from("b") == {"scan": 0}
+        assert gaps.take_unwritten() == [unheard]
+
+    play(path, story)
+
+
+def test_a_link_that_flaps_while_the_disk_hangs_piles_up_no_calls(path: Path) -> None:
+    """Every connection asks for the gaps; one question is under way at a time."""
+
+    async def story(bench: Bench) -> None:
+        release = threading.Event()
+        bench.writer.run(release.wait)
+        for _ in range(200):
+            bench.outbox.start_draining()
+            bench.outbox.stop_draining()
+        assert bench.writer._calls.qsize() < 10
+        release.set()
 
     play(path, story)

@@ -148,6 +148,41 @@ def test_a_block_has_a_bound() -> None:
     assert [[record.seq for record in draft.records] for draft in ledger.cut(_LATE_NS)] == [[0, 1], [2], [3], [4]]
 
 
+def test_while_the_disk_takes_nothing_the_least_important_is_given_up_first() -> None:
+    """Critical from the oldest, then slow, events last; never more than a little beyond what must be."""
+    ledger = Ledger()
+    odom, scan, gaps = _records(_ODOM, 100), _records(_SCAN, 100, born_ns=50), _records(_GAP, 100)
+    for three in zip(odom, scan, gaps, strict=True):
+        _put(ledger, three)
+
+    assert ledger.shed(300, 10**9) == []
+    assert ledger.shed(240, 10**9) == odom[:75]
+    assert ledger.shed(160, 10**9) == [*odom[75:], *scan[:50]]
+    assert ledger.shed(80, 10**9) == [*scan[50:], *gaps[:25]]
+    assert ledger.young == 75
+    assert {record.fate for record in [*odom, *scan, *gaps[:25]]} == {Fate.RETURNED}
+
+
+def test_bytes_are_a_limit_too() -> None:
+    """Few records, large ones."""
+    ledger = Ledger()
+    large = _records(_ODOM, 10, size=1_000_000)
+    _put(ledger, large)
+
+    assert ledger.shed(50_000, 5_000_000) == large[:6]
+    assert ledger.young_bytes == 4_000_000
+
+
+def test_what_was_acknowledged_meanwhile_is_not_given_up() -> None:
+    """It makes room, and nobody has lost anything."""
+    ledger = Ledger()
+    records = _records(_ODOM, 100)
+    _put(ledger, records)
+    ledger.acked(records[:30])
+
+    assert ledger.shed(64, 10**9) == records[30:40]
+
+
 class LedgerMachine(RuleBasedStateMachine):
     """Put, cut, committed, failed, acked, returned, in any order that the outbox can produce."""
 
@@ -198,7 +233,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.records)
     @rule(data=st.data(), ack=st.booleans())
-    def settled(self, data: st.DataObject, ack: bool) -> None:  # noqa: FBT001
+    def settled(self, data: st.DataObject, ack: bool) -> None:
         """A PUBACK, or the end of the link, for any of them, even twice."""
         chosen = data.draw(st.lists(st.sampled_from(self.records), max_size=6))
         keys = {(record.lane.name, record.seq) for record in chosen} - self.acked - self.returned

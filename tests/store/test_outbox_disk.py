@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgetwin.errors import StoreError
-from edgetwin.store import outbox as outbox_module
+from edgetwin.store import commits
 from edgetwin.store.block import Block
 from edgetwin.store.database import Database
 from tests.store.outbox_bench import (
@@ -54,7 +54,7 @@ def test_a_disk_that_stays_full_is_told_once(path: Path) -> None:
         bench.put()
         try:
             await until(lambda: bool(bench.heard.trouble))
-            await asyncio.sleep(10 * outbox_module._RETRY_S)
+            await asyncio.sleep(10 * commits._RETRY_S)
             assert len(bench.heard.trouble) == 1
         finally:
             await run_sql(bench, "DROP TRIGGER no_room")
@@ -150,10 +150,10 @@ def test_the_figures_are_right_after_a_read_that_failed(path: Path) -> None:
         records = bench.put(count=3)
         await until(lambda: records[0].row > 0)
         await bench.stored(SCAN)
-        await run_sql(bench, "ALTER TABLE block RENAME COLUMN first_seq TO hidden")
+        await run_sql(bench, "ALTER TABLE block RENAME COLUMN body TO hidden")
         bench.ack(records)
         bench.outbox.start_draining()
-        await run_sql(bench, "ALTER TABLE block RENAME COLUMN hidden TO first_seq")
+        await run_sql(bench, "ALTER TABLE block RENAME COLUMN hidden TO body")
         await until(lambda: bench.outbox.stored("odom") == 0, SHORT_S)
 
     play(path, story)

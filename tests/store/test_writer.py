@@ -185,3 +185,24 @@ def test_a_closed_writer_refuses(tmp_path: Path) -> None:
             await writer.call(_append(1))
 
     _play(tmp_path / "outbox.db", story)
+
+
+def test_what_needs_no_file_runs_without_one(tmp_path: Path) -> None:
+    """On the same thread, in order with the calls, also where the file cannot be opened; a failure is its own."""
+
+    async def story(writer: Writer) -> None:
+        threads = [await writer.run(threading.get_ident)]
+        with pytest.raises(StoreError):
+            await writer.call(lambda database: database.totals())
+        threads.append(await writer.run(threading.get_ident))
+        with pytest.raises(ZeroDivisionError):
+            await writer.run(lambda: 1 // 0)
+        await writer.turn()
+        await writer.close()
+
+        assert threads[0] == threads[1] != threading.get_ident()
+        with pytest.raises(StoreError, match="closed"):
+            await writer.run(threading.get_ident)
+
+    (tmp_path / "outbox.db").mkdir()
+    _play(tmp_path / "outbox.db", story)
