@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edgetwin import config
 from edgetwin.errors import Fault, RefusedError, RosUnavailableError
+from edgetwin.judging.gauge import faults as anomaly_faults
 from edgetwin.lane.terms import faults as gate_faults
 from edgetwin.pipeline import faults as channel_faults
 from edgetwin.prognosis.checking import model_faults
@@ -42,12 +43,7 @@ def prepare(path: Path, environ: Mapping[str, str]) -> Prepared:
     """
     settings = config.load(path, environ).settings
     import_rclpy()
-    found: list[Fault] = []
-    for name, channel in settings.channels.items():
-        found += channel_faults(name, channel)
-    found += gate_faults(settings)
-    found += source_faults(settings)
-    found += _store_faults(settings.store.path)
+    found = faults_here(settings)
     broker: Broker | None = None
     try:
         broker = broker_of(settings)
@@ -56,6 +52,18 @@ def prepare(path: Path, environ: Mapping[str, str]) -> Prepared:
     if found or broker is None:
         raise RefusedError([Fault(f"{path.name}: {fault.where}", fault.what, fault.cure) for fault in found])
     return Prepared(settings, broker)
+
+
+def faults_here(settings: Settings) -> list[Fault]:
+    """Return what the settings ask of this machine and cannot have: types, fields, keys, paths; rclpy must be there."""
+    found: list[Fault] = []
+    for name, channel in settings.channels.items():
+        found += channel_faults(name, channel)
+    found += gate_faults(settings)
+    found += anomaly_faults(settings)
+    found += source_faults(settings)
+    found += _store_faults(settings.store.path)
+    return found
 
 
 def run(path: Path, environ: Mapping[str, str], *, as_json: bool) -> int:
@@ -69,7 +77,7 @@ def run(path: Path, environ: Mapping[str, str], *, as_json: bool) -> int:
     except RosUnavailableError as error:
         what, _, cure = str(error).partition("; ")
         raise RefusedError([Fault("ros", what, cure)]) from error
-    if found := model_faults(settings):  # the daemon runs without them
+    if found := model_faults(settings) + _newer_store(settings.store.path):  # the daemon runs without them
         raise RefusedError([Fault(f"{path.name}: {fault.where}", fault.what, fault.cure) for fault in found])
     if as_json:
         from edgetwin import wire  # noqa: PLC0415
@@ -104,7 +112,7 @@ def broker_of(settings: Settings) -> Broker:
 
 
 def _store_faults(path: Path) -> list[Fault]:
-    """A store whose directory can neither be written nor made, or that only a newer edgetwin understands."""
+    """A store whose directory can neither be written nor made."""
     if path.is_dir():
         return [Fault("store.path", f"{path} is a directory", "name a file in it")]
     nearest = path.parent
@@ -113,8 +121,13 @@ def _store_faults(path: Path) -> list[Fault]:
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         cure = "choose another path, or give this user the right to write there"
         return [Fault("store.path", f"{path} cannot be written", cure)]
+    return []
+
+
+def _newer_store(path: Path) -> list[Fault]:
+    """A store that only a newer edgetwin understands: the daemon would set it aside whole, and begin a new one."""
     with suppress(OSError):  # whoever may not read it is not the daemon
         if version := newer_version(path):
-            what = f"{path} was written by a newer edgetwin (version {version} of the file)"
-            return [Fault("store.path", what, "install that edgetwin again, or move the file away with all it holds")]
+            what = f"{path} was written by a newer edgetwin (version {version} of the file) and would be set aside"
+            return [Fault("store.path", what, "install that edgetwin again, or let go of what waits in the file")]
     return []

@@ -116,8 +116,9 @@ class Daemon:
             raise self._failure
 
     async def _run_until_stopped(self) -> None:
+        outbox = self._forwarding.outbox
         try:
-            self._driving.listen(self._forwarding.outbox.audit)
+            self._driving.listen(outbox.audit)
             self._open_ros()
             async with asyncio.TaskGroup() as group:
                 link = group.create_task(self._forwarding.link.run())
@@ -128,7 +129,7 @@ class Daemon:
                     group.create_task(self._judging.run()),
                     group.create_task(self._foretelling.run()),
                     group.create_task(ClockWatch(self._clock, partial(self._forwarding.emit, EventKind.CLOCK)).run()),
-                    group.create_task(self._vitals.watch_store(self._forwarding.outbox.turn)),
+                    group.create_task(self._vitals.watch_store(outbox.turn, lambda: outbox.troubled)),
                     group.create_task(self._vitals.tell_ready(self._forwarding.tried, self._whole_figures)),
                 ]
                 gc.freeze()  # what is here stays: the collector need not walk over it again and again

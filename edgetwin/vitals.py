@@ -41,13 +41,21 @@ class Vitals:
         with self.progress.lane("ros", ROS_SILENCE_MAX_S) as heart:
             await watch(heart.beat)
 
-    async def watch_store(self, turn: Callable[[], Awaitable[None]]) -> None:
-        """Ask the store's thread again and again to come round, until cancelled."""
+    async def watch_store(self, turn: Callable[[], asyncio.Future[None]], troubled: Callable[[], bool]) -> None:
+        """Ask the store's thread again and again to come round, until cancelled.
+
+        A disk that hangs is told as trouble, and lived with for as long as it lasts: that is progress, too.
+        """
         with self.progress.lane("store", STORE_SILENCE_MAX_S) as heart:
+            coming = turn()
             while True:
-                await turn()
-                heart.beat()
-                await asyncio.sleep(_STORE_LOOK_S)
+                if not coming.done():
+                    await asyncio.wait((coming,), timeout=_STORE_LOOK_S)
+                if coming.done() or troubled():
+                    heart.beat()
+                if coming.done():
+                    await asyncio.sleep(_STORE_LOOK_S)
+                    coming = turn()
 
     async def tell_ready(self, tried: asyncio.Event, figures: Callable[[], Mapping[str, Any]]) -> None:
         """Say READY, and how it went: ROS and the store are open, and the broker, maybe away for weeks, was tried."""

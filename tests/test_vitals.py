@@ -92,7 +92,9 @@ def test_a_store_that_does_not_come_round_is_late_after_a_minute_and_not_before(
         turns = [asyncio.get_running_loop().create_future() for _ in range(2)]
         turns[0].set_result(None)
         waiting = iter(turns)
-        watching = asyncio.get_running_loop().create_task(Vitals(progress, Said()).watch_store(lambda: next(waiting)))
+        watching = asyncio.get_running_loop().create_task(
+            Vitals(progress, Said()).watch_store(lambda: next(waiting), lambda: False)
+        )
         late = []
         for now_s in (30.0, 59.0, 61.0):
             await asyncio.sleep(0)
@@ -103,6 +105,29 @@ def test_a_store_that_does_not_come_round_is_late_after_a_minute_and_not_before(
         return [*late, [one.name for one in progress.late()]]
 
     assert asyncio.run(story()) == [[], [], ["store"], []]
+
+
+def test_a_disk_that_hangs_and_was_told_is_lived_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Live forwarding and the gate go on without it: no reason to begin anew, however long it lasts."""
+    monkeypatch.setattr(vitals, "_STORE_LOOK_S", 0.001)
+    time = Time()
+    progress = Progress(time)
+
+    async def story(*, troubled: bool) -> list[str]:
+        hanging: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        time.now_s = 0.0
+        watched = Vitals(progress, Said()).watch_store(lambda: hanging, lambda: troubled)
+        watching = asyncio.get_running_loop().create_task(watched)
+        await asyncio.sleep(0)
+        time.now_s = 3600.0
+        await asyncio.sleep(0.05)
+        late = [one.name for one in progress.late()]
+        watching.cancel()
+        await asyncio.wait([watching])
+        return late
+
+    assert asyncio.run(story(troubled=True)) == []
+    assert asyncio.run(story(troubled=False)) == ["store"]
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ class Commits:
 
     Attributes:
         closing: Nothing is written any more but by `finish`.
+        troubled: The disk fails, or does not answer; it was told.
     """
 
     def __init__(self, means: Means, boot: str, interval_s: float, standalone: Callable[[Record], bytes]) -> None:
@@ -82,21 +83,21 @@ class Commits:
         self._appending: asyncio.Future[int] | None = None
         self._saving: asyncio.Future[bool] | None = None
         self._since_ns = 0
-        self._troubled = False
+        self.troubled = False
 
     def tick(self) -> None:
         """Write what is ripe; while there is trouble, keep to the limits of memory."""
         self.commit()
-        if self._troubled:
+        if self.troubled:
             self._keep_to_memory()
         self._means.books.look(self._means.gaps)
         self._means.timers.later("save", _SAVE_S, self._save)
         if self._means.ledger.young:
-            self._means.timers.later("tick", _TROUBLED_LOOK_S if self._troubled else self.look_s, self.tick)
+            self._means.timers.later("tick", _TROUBLED_LOOK_S if self.troubled else self.look_s, self.tick)
 
     def commit(self) -> None:
         """Write what is ripe, and what is urgent, unless something is being written."""
-        if self._appending is None and not self._troubled and not self.closing:  # else: they come back to it
+        if self._appending is None and not self.troubled and not self.closing:  # else: they come back to it
             self._append(self._means.ledger.cut(self._means.clock.now_ns() - self._ripe_ns))
 
     def failed(self, error: BaseException, reopen: Callable[[], None] | None = None) -> None:
@@ -114,14 +115,14 @@ class Commits:
 
     def trouble(self, words: str) -> None:
         """The disk takes nothing."""
-        if not self._troubled:
-            self._troubled = True
+        if not self.troubled:
+            self.troubled = True
             self._means.news.trouble(words)
             self._tell_out_of_memory()
 
     def opened(self) -> None:
         """What the file holds is known."""
-        if self._troubled:
+        if self.troubled:
             self._reopen = None
             self._retry()
         self.look_if_empty()
@@ -199,8 +200,8 @@ class Commits:
             self._means.timers.later("retry", _RETRY_S, self._retry)
 
     def _works(self) -> None:
-        if self._troubled:
-            self._troubled = False
+        if self.troubled:
+            self.troubled = False
             self._means.timers.drop("retry")
             self._means.shelf.recount()
             self._means.news.trouble(None)
@@ -216,7 +217,7 @@ class Commits:
 
     def _tell_out_of_memory(self) -> None:
         """While there is trouble, gaps are told as they are in memory; to nobody while the link is down."""
-        if self._troubled:
+        if self.troubled:
             if self._means.drain.running:
                 self._means.gaps.tell_unwritten()
             self._means.timers.later("tell", _TELL_PERIOD_S, self._tell_out_of_memory)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -34,7 +34,7 @@ SEQ_MAX = 1 << 53
 OLDER_BYTES_MAX = 60_000
 _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MOUNTS = Path("/proc/self/mountinfo")
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # the one tmpfs that every Linux has, and that outlives a service
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # the one tmpfs that every Linux has
 
 
 class Span(NamedTuple):
@@ -164,16 +164,26 @@ def covering(last: LastBoot) -> Spans:
 
 
 def memory_path(path: Path) -> Path | None:
-    """Return where in memory the numbers of this file are noted; None where there is no such place."""
+    """Return where in memory the numbers of this file are noted; None where there is no such place.
+
+    The runtime directory that systemd keeps for a service comes first: it empties /dev/shm of a service that ends.
+    """
     try:
         mounts = _MOUNTS.read_text(encoding="utf-8")
     except OSError:
         return None
-    fields = (line.split() for line in mounts.splitlines())
-    if not any(line[4] == str(_SHARED_MEMORY) and line[line.index("-") + 1] == "tmpfs" for line in fields):
-        return None
+    fields = [line.split() for line in mounts.splitlines()]
+    kinds = {Path(line[4]): line[line.index("-") + 1] for line in fields}  # of two mounts on one place the later counts
     name = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
-    return _SHARED_MEMORY / f"edgetwin-{os.geteuid()}-{name}.seq"
+    given = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    for place in (Path(given) if given else _SHARED_MEMORY, _SHARED_MEMORY):
+        if kinds.get(_mount_of(place, kinds)) == "tmpfs" and os.access(place, os.W_OK):
+            return place / f"edgetwin-{os.geteuid()}-{name}.seq"
+    return None
+
+
+def _mount_of(place: Path, mounts: Collection[Path]) -> Path:
+    return next((parent for parent in (place, *place.parents) if parent in mounts), place)
 
 
 def kernel_boot_id() -> str:

@@ -118,6 +118,11 @@ class Outbox:
             self._commits.trouble(f"the disk has not answered for {HANG_S:g} s; records wait in memory")
 
     @property
+    def troubled(self) -> bool:
+        """Whether the disk fails, or does not answer: that was told, and records stay in memory."""
+        return self._commits.troubled
+
+    @property
     def records(self) -> int:
         """Records on disk."""
         return self._shelf.records

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgetwin.check import _store_faults
+from edgetwin.check import _newer_store, _store_faults
 from edgetwin.store.opening import APPLICATION_ID, SCHEMA_VERSION, newer_version
 
 
@@ -46,13 +46,22 @@ def test_no_file_and_no_database_are_not_newer(tmp_path: Path, content: bytes | 
     assert newer_version(tmp_path / "o.db") is None
 
 
-def test_it_is_refused_in_words_and_left_alone(tmp_path: Path) -> None:
-    """A downgrade must not set aside what waits to be sent."""
+def test_check_tells_it_in_words_and_the_daemon_starts_all_the_same(tmp_path: Path) -> None:
+    """A robot without telemetry is worse than a file set aside whole; the package's downgrade refuses before that."""
     path = _store(tmp_path / "o.db", SCHEMA_VERSION + 1)
     before = path.read_bytes()
-    (fault,) = _store_faults(path)
+    (fault,) = _newer_store(path)
 
     assert fault.where == "store.path"
     assert "was written by a newer edgetwin" in fault.what
     assert path.read_bytes() == before
-    assert _store_faults(_store(tmp_path / "same.db", SCHEMA_VERSION)) == []
+    assert _store_faults(path) == []
+    assert _newer_store(_store(tmp_path / "same.db", SCHEMA_VERSION)) == []
+
+
+def test_the_package_knows_the_version_of_the_store_it_brings() -> None:
+    """debian/edgetwin.preinst compares in shell what `newer_version` compares here."""
+    script = Path("debian/edgetwin.preinst").read_text(encoding="utf-8")
+
+    assert f"\nbrings={SCHEMA_VERSION}\n" in script
+    assert f"\nours={APPLICATION_ID}\n" in script
