@@ -119,6 +119,7 @@ class Daemon:
         outbox = self._forwarding.outbox
         try:
             self._driving.listen(outbox.audit)
+            self._judging.open()
             self._open_ros()
             async with asyncio.TaskGroup() as group:
                 link = group.create_task(self._forwarding.link.run())
@@ -231,10 +232,8 @@ class Daemon:
             await self._telling.run(self._whole_figures, self._graph.node)
 
     def _whole_figures(self) -> dict[str, Any]:
-        return self._figures.whole(self._state) | {
-            "anomaly": self._judging.figures(),
-            "prognosis": self._foretelling.figures(),
-        }
+        judges = {"anomaly": self._judging.figures(), "prognosis": self._foretelling.figures()}
+        return self._figures.whole(self._state) | judges
 
     async def _beat(self) -> None:
         while True:

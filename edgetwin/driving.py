@@ -1,6 +1,6 @@
 """Roof: the command lane, seen from the main loop: built from the settings, heard, and ended.
 
-In: settings; what the lane decided     Out: one log line per change, one `gate` event per decision
+In: settings; what the lane decided     Out: the audit of all of it, one `gate` event per kind, one log line per change
 The lane needs nothing from here to stop the robot: what it hands over has happened before.
 """
 
@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from edgetwin import wire
-from edgetwin.clock import Clock
+from edgetwin.clock import NS_PER_US, Clock
 from edgetwin.lane import terms
 from edgetwin.lane.lane import Lane
 from edgetwin.lane.latch import FILE_NAME
 from edgetwin.lane.ledger import DecisionEntry, News, Notice
 from edgetwin.lane.link import LaneBroker, Rejoin
+from edgetwin.lane.marks import FILE_NAME as MARKS_NAME
+from edgetwin.lane.marks import Marks
 from edgetwin.lane.plan import LaneHooks, Plan
 from edgetwin.motion import Reason, State, Verdict
 from edgetwin.progress import Progress
@@ -34,7 +37,9 @@ _log = logging.getLogger("edgetwin.gate")
 
 _SILENCE_MAX_S = 5.0
 _END_S = 2.5
+_REFUSALS_KEPT = 5
 _SWITCH_INTERVAL_S = 0.0005  # the lane waits this long for the interpreter, at most, while the main loop computes
+_EARLY_MAX = 2048  # decisions kept until the store is open
 _STEADY = frozenset({Verdict.ACCEPTED, Verdict.CLAMPED, Verdict.DUPLICATE})
 _CHANGES = {
     State.IDLE: ("gate.idle", logging.INFO, "Nothing of ours is published on the motion topic"),
@@ -46,6 +51,14 @@ _CHANGES = {
     State.FAULT: ("gate.fault", logging.ERROR, "The gate does not trust itself; a local reset clears it"),
     State.DOWN: ("gate.down", logging.INFO, "The command lane ends"),
 }
+
+
+class Audit(Protocol):
+    """Keeps decisions."""
+
+    def __call__(self, entries: Sequence[Mapping[str, object]], *, at_once: bool) -> object:
+        """Take them, in order."""
+        ...
 
 
 class Driving:
@@ -77,7 +90,10 @@ class Driving:
         self._ended = asyncio.Event()
         self._lane: Lane | None = None
         self._open = False
-        self._early: list[News] = []
+        self._early: deque[News] = deque(maxlen=_EARLY_MAX)
+        self._audit: Audit | None = None
+        self._marks: Marks | None = None
+        self.refusals: deque[DecisionEntry] = deque(maxlen=_REFUSALS_KEPT)  # the newest last
 
     def start(self, progress: Progress) -> None:
         """Have the lane run; it needs no store, and what it decides before `listen` is kept.
@@ -91,14 +107,24 @@ class Driving:
         hooks = LaneHooks(
             partial(self._soon, self._take), self._lane_failed, partial(self._soon, self._ended.set), heart.beat
         )
-        self._lane = Lane(self._plan(), hooks, self._clock)
+        path = self._settings.store.path.parent / MARKS_NAME
+        marks = self._marks = Marks(path, self._snapshot, _marks_trouble)
+        self._lane = Lane(self._plan(marks.remembered), hooks, self._clock)
         self._lane.start()
+        marks.look()
 
-    def listen(self) -> None:
-        """Events can leave from now on."""
+    def listen(self, audit: Audit) -> None:
+        """Events can leave from now on, and decisions be kept.
+
+        Args:
+            audit: Takes decisions in order, each a mapping; `at_once` if one of them refuses or changes the state.
+        """
         self._open = True
-        early, self._early = self._early, []
+        self._audit = audit
+        early = list(self._early)
+        self._early.clear()
         self._tell(early)
+        self._take()
 
     async def end(self) -> None:
         """Have the robot stand and the lane end; within 2.5 s, whatever hangs."""
@@ -112,6 +138,9 @@ class Driving:
         if not self._ended.is_set():
             _log.error("The command lane does not end; the guard says zero.", extra={"EVENT": "gate.hangs"})
         self._tell(lane.take_news())
+        self._keep(lane)
+        if self._marks is not None:
+            await self._marks.end(lane.snapshot())
         lane.close()
         self._heart.__exit__(None, None, None)
 
@@ -119,7 +148,10 @@ class Driving:
         """Return the lane in numbers."""
         return self._lane.figures() if self._lane is not None else {"state": str(State.DOWN)}
 
-    def _plan(self) -> Plan:
+    def _snapshot(self) -> Mapping[str, Any]:
+        return self._lane.snapshot() if self._lane is not None else {}
+
+    def _plan(self, remembered: Mapping[str, Any] | None) -> Plan:
         settings, broker = self._settings, self._broker
         sources = terms.sources_of(settings)
         return Plan(
@@ -142,6 +174,8 @@ class Driving:
             latch_path=settings.store.path.parent / FILE_NAME,
             allowed=frozenset(settings.gate.allowed_publishers),
             hold_on_exit=settings.gate.on_exit == "hold",
+            remembered=remembered,
+            cancel_goals=settings.gate.cancel_goals,
         )
 
     def _rejoin(self) -> Rejoin:
@@ -159,8 +193,20 @@ class Driving:
     def _take(self) -> None:
         if self._lane is not None:
             self._tell(self._lane.take_news())
+            self._keep(self._lane)
 
-    def _tell(self, news: list[News]) -> None:
+    def _keep(self, lane: Lane) -> None:
+        """Hand every decision to the audit; until there is one they wait in the lane, as many as it has room for."""
+        if self._audit is None:
+            return
+        entries, missing = lane.take_audit()
+        kept: list[Mapping[str, object]] = [data_of(entry) for entry in entries]
+        if missing:
+            kept.append({"stamp_us": self._clock.stamp_ns() // NS_PER_US, "code": "UNAUDITED", "count": missing})
+        if kept:
+            self._audit(kept, at_once=bool(missing) or any(map(_weighs, entries)))
+
+    def _tell(self, news: Sequence[News]) -> None:
         for one in news:
             if isinstance(one, Notice):
                 _log.log(one.level, one.text, extra={"EVENT": one.event, **one.fields})
@@ -169,8 +215,22 @@ class Driving:
                 self._early.append(one)
                 continue
             _tell_in_log(one)
-            if one.before is not one.after or one.verdict not in _STEADY:
+            if one.verdict is Verdict.REJECTED:
+                self.refusals.append(one)
+            if _weighs(one):
                 self._told(wire.encode(data_of(one)))
+
+
+def _weighs(entry: DecisionEntry) -> bool:
+    """Whether it refuses, or changes the state."""
+    return entry.before is not entry.after or entry.verdict not in _STEADY
+
+
+def _marks_trouble(problem: str) -> None:
+    _log.warning(
+        "The numbers of the moves seen are not on disk: %s; a restart may forget the newest.", problem,
+        extra={"EVENT": "gate.marks"},
+    )  # fmt: skip
 
 
 def data_of(entry: DecisionEntry) -> dict[str, object]:

@@ -13,10 +13,15 @@ from typing import Any
 
 import orjson
 
+from edgetwin.clock import NS_PER_US, Clock
+from edgetwin.status_table import table
+
 FILE_NAME = "status.json"
 VERSION = 1
 _MODE = 0o644  # no secret is in it, and `edgetwin status` is for every user; the unit's umask says 0600
 SYSTEM_DIRECTORY = Path("/run/edgetwin")
+SILENT_S = 10.0  # it writes every second, or it does not get on
+_US_PER_S = 1_000_000
 
 
 def runtime_directory(environ: Mapping[str, str]) -> Path:
@@ -80,45 +85,33 @@ def find(environ: Mapping[str, str]) -> Path:
     return directory
 
 
-def show(environ: Mapping[str, str], *, as_json: bool) -> int:
-    """Print what the running daemon says; return the exit code."""
+def show(environ: Mapping[str, str], clock: Clock, *, as_json: bool) -> int:
+    """Print what the running daemon says; return the exit code: 1 where none is seen, or it has gone silent."""
     directory = find(environ)
     try:
         figures = read(directory)
     except (OSError, ValueError) as error:
-        words = error.strerror if isinstance(error, OSError) else str(error)
-        sys.stderr.write(
-            f"edgetwin: no running daemon is seen in {directory} ({words}); start it, or set RUNTIME_DIRECTORY\n"
-        )
+        sys.stderr.write(f"edgetwin: {unseen(directory, error)}; start it, or set RUNTIME_DIRECTORY\n")
         return 1
-    sys.stdout.write(orjson.dumps(figures).decode() + "\n" if as_json else _table(figures))
+    sys.stdout.write(orjson.dumps(figures).decode() + "\n" if as_json else table(figures, clock.stamp_ns()))
+    if (silent_s := silence_s(figures, clock.stamp_ns())) > SILENT_S:
+        sys.stderr.write(f"edgetwin: {silent(silent_s)}\n")
+        return 1
     return 0
 
 
-def _table(figures: Mapping[str, Any]) -> str:
-    link, outbox = figures["link"], figures["outbox"]
-    lines = [
-        f"{figures['robot_id']} {figures['state']}, edgetwin {figures['version']}, boot {figures['boot']}",
-        f"link   {link['state']} for {link['since_s']:.0f} s, {link['reconnects']} reconnects"
-        + (f" ({link['last_error']})" if link["last_error"] else ""),
-        f"outbox {outbox['records']} records on disk, {outbox['waiting']} waiting, {outbox['in_flight']} in flight",
-        *_gate(figures.get("gate")),
-        f"{'channel':<20} {'in/s':>8} {'out/s':>8} {'received':>10} {'published':>10} {'held back':>10} {'backlog':>8}",
-    ]
-    for name, channel in figures["channels"].items():
-        problem = channel["problem"] or ("" if channel["publishers"] else "waiting for a publisher")
-        lines.append(
-            f"{name:<20} {channel['in_hz']:>8.1f} {channel['out_hz']:>8.1f} {channel['received']:>10} "
-            f"{channel['published']:>10} {channel['held_back']:>10} {channel['backlog']:>8} {problem}".rstrip()
-        )
-    return "\n".join(lines) + "\n"
+def unseen(directory: Path, error: OSError | ValueError) -> str:
+    """Return in words that no daemon is seen, and why."""
+    words = error.strerror if isinstance(error, OSError) else str(error)
+    return f"no running daemon is seen in {directory} ({words})"
 
 
-def _gate(gate: Mapping[str, Any] | None) -> list[str]:
-    if gate is None:
-        return []
-    motion = "" if gate.get("remote_motion") else ", remote motion is off"
-    latch = f", latched as {gate['stop_id']}" if gate.get("stop_id") else ""
-    trouble = [f"foreign publishers: {', '.join(gate['foreign_publishers'])}"] if gate.get("foreign_publishers") else []
-    trouble += [gate["latch_problem"]] if gate.get("latch_problem") else []
-    return ["; ".join([f"gate   {gate['state']} ({gate.get('reason', '-')}){latch}{motion}", *trouble])]
+def silence_s(figures: Mapping[str, Any], stamp_ns: int) -> float:
+    """Return how old figures are at wall time `stamp_ns` [s]."""
+    stamp_us = figures.get("stamp_us")
+    return (stamp_ns / NS_PER_US - stamp_us) / _US_PER_S if isinstance(stamp_us, int) else 0.0
+
+
+def silent(silent_s: float) -> str:
+    """Return in words that the daemon says nothing any more."""
+    return f"the daemon has said nothing for {silent_s:.0f} s: it was killed, hangs, or the clock was set"

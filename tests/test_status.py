@@ -10,10 +10,12 @@ import orjson
 import pytest
 
 from edgetwin import status
+from edgetwin.clock import SystemClock
 from edgetwin.status import FILE_NAME, SYSTEM_DIRECTORY, VERSION, StatusFile, runtime_directory
 
 _CHANNEL: dict[str, Any] = {
     "in_hz": 50.0,
+    "held_hz": 0.1,
     "out_hz": 49.9,
     "received": 1000,
     "published": 990,
@@ -114,12 +116,12 @@ def test_show_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     """Robot, link, outbox, and a line per channel with what is wrong with it."""
     _written(tmp_path)
 
-    assert status.show({"RUNTIME_DIRECTORY": str(tmp_path)}, as_json=False) == 0
+    assert status.show({"RUNTIME_DIRECTORY": str(tmp_path)}, SystemClock(), as_json=False) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "robot_001 online, edgetwin 0.1, boot b00t"
     assert lines[1] == "link   up for 12 s, 2 reconnects (timed out)"
     assert lines[2] == "outbox 3 records on disk, 1 waiting, 2 in flight"
-    assert lines[4].split() == ["odom", "50.0", "49.9", "1000", "990", "10", "3"]
+    assert lines[4].split() == ["odom", "50.0", "0.1", "49.9", "1000", "990", "10", "3"]
     assert lines[5].endswith("3 waiting for a publisher")
     assert lines[6].endswith("3 /imu is published as a/msg/B")
 
@@ -128,7 +130,7 @@ def test_show_prints_json_for_scripts(tmp_path: Path, capsys: pytest.CaptureFixt
     """The file as it is, on one line."""
     _written(tmp_path)
 
-    assert status.show({"RUNTIME_DIRECTORY": str(tmp_path)}, as_json=True) == 0
+    assert status.show({"RUNTIME_DIRECTORY": str(tmp_path)}, SystemClock(), as_json=True) == 0
     assert orjson.loads(capsys.readouterr().out) == _FIGURES
 
 
@@ -140,7 +142,7 @@ def test_without_a_daemon_show_says_so_in_one_line(
     if content is not None:
         (tmp_path / FILE_NAME).write_bytes(content)
 
-    assert status.show({"RUNTIME_DIRECTORY": str(tmp_path)}, as_json=False) == 1
+    assert status.show({"RUNTIME_DIRECTORY": str(tmp_path)}, SystemClock(), as_json=False) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
@@ -153,7 +155,7 @@ def test_a_status_of_another_version_is_no_traceback(tmp_path: Path, figures: di
     """The daemon was upgraded while an old one runs, or the other way round."""
     _written(tmp_path, figures)
 
-    assert status.show({"RUNTIME_DIRECTORY": str(tmp_path)}, as_json=False) == 1
+    assert status.show({"RUNTIME_DIRECTORY": str(tmp_path)}, SystemClock(), as_json=False) == 1
 
 
 def test_a_user_who_is_logged_in_sees_the_system_s_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,4 +163,19 @@ def test_a_user_who_is_logged_in_sees_the_system_s_daemon(tmp_path: Path, monkey
     monkeypatch.setattr(status, "SYSTEM_DIRECTORY", tmp_path / "system")
     _written(tmp_path / "system")
 
-    assert status.show({"XDG_RUNTIME_DIR": str(tmp_path / "user")}, as_json=True) == 0
+    assert status.show({"XDG_RUNTIME_DIR": str(tmp_path / "user")}, SystemClock(), as_json=True) == 0
+
+
+def test_a_daemon_that_went_silent_is_not_shown_as_running(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Killed, it leaves its last status behind: it is printed, with a word about its age, and the exit code is 1."""
+    clock = SystemClock()
+    ages_us = {0: 0, 1: int((status.SILENT_S + 5) * 1_000_000)}
+    codes, errors = {}, {}
+    for wanted, age_us in ages_us.items():
+        _written(tmp_path, _FIGURES | {"stamp_us": clock.stamp_ns() // 1000 - age_us})
+        codes[wanted] = status.show({"RUNTIME_DIRECTORY": str(tmp_path)}, clock, as_json=False)
+        errors[wanted] = capsys.readouterr().err
+
+    assert codes == {0: 0, 1: 1}
+    assert errors[0] == ""
+    assert "has said nothing for 15 s" in errors[1]

@@ -93,15 +93,19 @@ def _battery_too_low(facts: Facts) -> bool:
     )
 
 
-def _lost(facts: Facts) -> bool:
+def located(facts: Facts) -> bool:
+    """Whether it is known where the robot is: fresh, finite, sharp."""
     pose, limits = facts.robot.pose, facts.limits
-    located = (
+    return (
         pose is not None
         and facts.fresh(facts.robot.pose_ns, limits.pose_age_max_ns)
         and math.isfinite(pose.x_m + pose.y_m + pose.yaw_rad)
         and 0.0 <= pose.sigma_m <= limits.pose_sigma_max_m
     )
-    return limits.pose_required and not located
+
+
+def _lost(facts: Facts) -> bool:
+    return facts.limits.pose_required and not located(facts)
 
 
 def _beyond_rating(facts: Facts) -> bool:

@@ -16,6 +16,7 @@ from edgetwin.gate.checks import (
     estop_pressed,
     estop_released,
     local_override,
+    located,
     missing_at_start,
     standing,
 )
@@ -138,6 +139,8 @@ def _drive(facts: Facts) -> tuple[Memory, Decision]:
         if fence_ratio(facts, moved) < 1.0:
             moved, slope = ZERO, (0.0, 0.0)
         reasons = (Reason.GEOFENCE, *(reason for reason in reasons if reason is not Reason.GEOFENCE))
+    if scan_ratio(facts, moved) == 0.0:  # the ramp to what is asked leads where something stands
+        moved, slope, reasons = ZERO, (0.0, 0.0), (Reason.OBSTACLE, *reasons)
     return _published(facts, moved, slope, reasons)
 
 
@@ -148,6 +151,8 @@ def _brake(facts: Facts) -> tuple[Memory, Decision]:
     moved: Twist = ZERO
     if not sudden:
         moved, _ = brake(memory.output, limits, step_ns(facts.now_ns, memory.output_ns, limits.tick_ns))
+    if located(facts) and fence_ratio(facts, moved) < 1.0:
+        moved = ZERO
     if moved == ZERO and memory.burst_ends_ns is None:
         memory = replace(memory, burst_ends_ns=facts.now_ns + limits.burst_ns)
     return _published(replace(facts, memory=memory), moved, reasons=(memory.reason,))

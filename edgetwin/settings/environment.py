@@ -17,7 +17,7 @@ from typing import Any, get_origin
 
 from edgetwin.errors import Fault
 from edgetwin.settings import credentials
-from edgetwin.settings.faults import LATER, nearest
+from edgetwin.settings.faults import nearest
 from edgetwin.settings.keys import Given, core, dotted, field_at, keys, leaves, plain, section_in
 from edgetwin.settings.tree import Settings
 from edgetwin.settings.values import Section
@@ -119,9 +119,6 @@ def _parsed(kind: Any, text: str) -> Any:
 
 
 def _unknown(name: str, channels: Collection[str]) -> tuple[str, str]:
-    section = name[len(PREFIX) :].partition(_STEP)[0].lower()
-    if section in LATER:
-        return f"this version has no [{section}]", "unset it"
     near = nearest(name[len(PREFIX) :], list(_variables(Settings, channels)))
     return "is not a known variable", f"write {PREFIX}{near} if that was meant, else unset it" if near else "unset it"
 

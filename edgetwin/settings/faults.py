@@ -20,7 +20,6 @@ from edgetwin.settings.keys import KeyPath, dotted, expected, field_at, keys_bel
 from edgetwin.settings.tree import CREDENTIALS
 from edgetwin.settings.values import REFUSED
 
-LATER = {"anomaly"}  # sections of the contract that this version does not have yet
 _NAME_DEPTHS = {3, 4, 5}  # channels.odom, gate.operators.anna, prognosis.motor.sources.current, each with "[key]"
 _UNREADABLE_BITS = 200
 _ADDRESS_USER = re.compile(r"//[^/@]*@")
@@ -94,8 +93,6 @@ def _judge(detail: ErrorDetails, path: KeyPath) -> tuple[str, str]:
 def unknown_key(path: KeyPath) -> tuple[str, str]:
     """Return what is wrong with a key that does not exist, and the cure: the nearest one that does."""
     key = str(path[-1])
-    if len(path) == 1 and key in LATER:
-        return f"this version has no [{key}]", "remove the section"
     near = nearest(key, keys_below(path[:-1]))
     return "is not a known key", f"write {near} if that was meant, else remove it" if near else "remove it"
 

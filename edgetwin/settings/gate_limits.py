@@ -6,11 +6,11 @@ Pure. A field that is judged by another one is declared after it. No limit can b
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from edgetwin.settings.values import Section, refusal
+from edgetwin.settings.values import Section, TopicName, refusal
 
 STOP_SLACK_S = 0.05  # DDS and base, beside deadman and tick
 
@@ -120,6 +120,11 @@ class MotionLimits(Section):
     on_exit: Literal["release", "hold"] = Field(
         default="release",
         description="When the daemon ends on request: release lets others drive, hold begins latched next time.",
+    )
+    cancel_goals: Annotated[tuple[TopicName, ...], Field(strict=False, max_length=20)] = Field(
+        default=(),
+        description="Actions whose goals a stop cancels too; without it they go on when the latch is released.",
+        examples=[["/navigate_to_pose", "/follow_path"]],
     )
     reaction_s: float = Field(
         default=0.15,

@@ -15,9 +15,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, SecretStr, ValidationInfo, field_validator
 
+from edgetwin.settings.anomaly import AnomalySettings, DetectorName
 from edgetwin.settings.channel import Channel
 from edgetwin.settings.gate import GateSettings, judged_beside
 from edgetwin.settings.prognosis import PrognosisName, PrognosisSettings
+from edgetwin.settings.status import StatusSettings
 from edgetwin.settings.values import (
     ChannelName,
     FilePath,
@@ -209,6 +211,7 @@ class Settings(Section):
     ros: RosSettings = Field(default=RosSettings(), description="How edgetwin appears in the ROS graph.")
     mqtt: MqttSettings = Field(default=MqttSettings(), description="The broker, and how patient we are with it.")
     store: StoreSettings = Field(default=StoreSettings(), description="The outbox on disk.")
+    status: StatusSettings = Field(default=StatusSettings(), description="How the daemon tells how it goes.")
     channels: Annotated[
         Mapping[ChannelName, Channel],
         AfterValidator(MappingProxyType),  # frozen, as all else is
@@ -216,6 +219,11 @@ class Settings(Section):
     ] = Field(
         default_factory=lambda: MappingProxyType({}), description="The ROS topics that leave, each by its name in MQTT."
     )
+    anomaly: Annotated[
+        Mapping[DetectorName, AnomalySettings],
+        AfterValidator(MappingProxyType),
+        PlainSerializer(dict, return_type=dict[str, AnomalySettings]),
+    ] = Field(default_factory=lambda: MappingProxyType({}), description="The anomaly detectors, each by its name.")
     gate: GateSettings = Field(
         default_factory=GateSettings, validate_default=True, description="Everything between a command and the wheels."
     )

@@ -24,7 +24,7 @@ def judged(on: Stage, body: Any, verb: str = "move", **envelope: Any) -> tuple[R
 
 
 @every_level
-def test_trap_1_a_nan_is_not_clamped_to_full_speed(level: Level) -> None:
+def test_trap_01_a_nan_is_not_clamped_to_full_speed(level: Level) -> None:
     """It never gets as far as a comparison."""
     on = stage(level)
     for key in ("linear", "angular"):
@@ -54,7 +54,7 @@ def test_trap_1_a_nan_is_not_clamped_to_full_speed(level: Level) -> None:
         ('0.1,"linear":9', Reason.BAD_JSON),
     ],
 )
-def test_trap_2_what_a_lax_parser_lets_through(level: Level, spelling: str, expected: Reason) -> None:
+def test_trap_02_what_a_lax_parser_lets_through(level: Level, spelling: str, expected: Reason) -> None:
     """Literals that are no JSON, numbers that overflow, numbers in quotes, bools, keys twice."""
     on = stage(level)
     payload = json.dumps(on.move(linear="HERE")).replace('"HERE"', spelling).encode()
@@ -63,7 +63,7 @@ def test_trap_2_what_a_lax_parser_lets_through(level: Level, spelling: str, expe
 
 
 @every_level
-def test_trap_3_a_live_publish_with_the_retain_flag_is_refused_too(level: Level) -> None:
+def test_trap_03_a_live_publish_with_the_retain_flag_is_refused_too(level: Level) -> None:
     """Retain-As-Published shows it; it would be played to every later subscriber."""
     on = stage(level)
 
@@ -71,7 +71,7 @@ def test_trap_3_a_live_publish_with_the_retain_flag_is_refused_too(level: Level)
 
 
 @pytest.mark.parametrize("level", [Level.LEASE, Level.STAMPED])
-def test_trap_4_moves_that_queued_for_an_absent_robot_do_nothing(level: Level) -> None:
+def test_trap_04_moves_that_queued_for_an_absent_robot_do_nothing(level: Level) -> None:
     """A minute's worth, delivered at once after a reconnect: those that would still be good are a burst at most."""
     on = stage(level)
     queued = []
@@ -88,7 +88,7 @@ def test_trap_4_moves_that_queued_for_an_absent_robot_do_nothing(level: Level) -
 
 @pytest.mark.parametrize("level", [Level.LEASE, Level.STAMPED])
 @pytest.mark.parametrize("verb", ["lease", "reset", "ping"])
-def test_trap_5_a_redelivery_executes_no_verb_twice(level: Level, verb: str) -> None:
+def test_trap_05_a_redelivery_executes_no_verb_twice(level: Level, verb: str) -> None:
     """Take, reset, ping: the first answer again."""
     on = stage(level)
     bodies = {
@@ -105,7 +105,7 @@ def test_trap_5_a_redelivery_executes_no_verb_twice(level: Level, verb: str) -> 
     assert not isinstance(first, Repeated)
 
 
-def test_trap_8_a_ttl_below_a_second_is_not_rounded_up() -> None:
+def test_trap_08_a_ttl_below_a_second_is_not_rounded_up() -> None:
     """An age of 0.99 s does not pass a ttl of half a second, nor 101 ms one of 100."""
     on = stage(Level.STAMPED)
 
@@ -114,7 +114,7 @@ def test_trap_8_a_ttl_below_a_second_is_not_rounded_up() -> None:
     assert judged(on, on.move(stamp_ms=on.wall_ms - 79.5, ttl_ms=100)) == ()
 
 
-def test_trap_8_a_stamp_in_seconds_or_of_another_zone_is_old_or_of_the_future() -> None:
+def test_trap_08_a_stamp_in_seconds_or_of_another_zone_is_old_or_of_the_future() -> None:
     """Never by accident now."""
     on = stage(Level.STAMPED)
 
@@ -123,7 +123,7 @@ def test_trap_8_a_stamp_in_seconds_or_of_another_zone_is_old_or_of_the_future() 
     assert judged(on, on.move(stamp_ms=on.wall_ms + 3_600_000)) == (Reason.FROM_FUTURE,)
 
 
-def test_trap_9_refused_moves_do_not_keep_a_lease() -> None:
+def test_trap_09_refused_moves_do_not_keep_a_lease() -> None:
     """P15, at 50 Hz for three seconds."""
     on = stage(Level.LEASE)
     for _ in range(150):

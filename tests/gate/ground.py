@@ -9,11 +9,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
 from edgetwin.gate.limits import Fence, GateLimits, Polygon
 from edgetwin.motion import Pose, Twist
 
+FILTERED = (HealthCheck.filter_too_much,)  # few drawings of a fence have the robot where a test wants it
 LIMITS = GateLimits()
 REACTION_S = 0.15
 BRAKE_MPS2 = 1.0

@@ -170,3 +170,19 @@ def test_a_turn_that_is_not_finished_in_time_brakes_by_ramp() -> None:
     assert near(stage.last.publish, 0.45, -0.9)
     assert stage.last.reasons == (Reason.GEOFENCE, Reason.CLAMPED_ACCEL)
     assert stage.state is State.ACTIVE
+
+
+@pytest.mark.parametrize("x_m", [4.55, 4.9, 5.2])
+def test_a_ramp_that_would_end_beyond_the_fence_is_zero_at_once(x_m: float) -> None:
+    """While braking as while driving: the pose jumps, and what is about to be sent would not stop in time."""
+    stage = bring(State.IDLE, FENCED)
+    stage.drive(0.5, ticks=40)
+    stage.move(0.0)
+    stage.tick(2)
+    before = stage.memory.output.linear_mps
+    move_to(stage, x_m)
+    stage.tick()
+
+    assert before == pytest.approx(0.4)
+    assert stage.state is State.BRAKE
+    assert stage.last.publish == ZERO

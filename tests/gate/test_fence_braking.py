@@ -14,6 +14,7 @@ from edgetwin.gate.limits import Fence, Polygon
 from edgetwin.motion import Pose, Twist
 from tests.gate.ground import (
     BRAKE_MPS2,
+    FILTERED,
     LIMITS,
     SQUARE,
     box,
@@ -43,7 +44,7 @@ def starts_inside(fence: Fence, pose: Pose) -> bool:
     return clearance_m(pose.x_m, pose.y_m, fence) >= need_m(fence, pose) + 1e-5
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, suppress_health_check=FILTERED)
 @example((CORRIDOR, Pose(0.0, 0.0, 0.0)), Twist(1.5, 0.0))
 @example((CORRIDOR, Pose(0.0, 0.0, 0.0)), Twist(1.5, 4.0))
 @example((replace(CORRIDOR, robot_radius_m=0.0, margin_m=0.0), Pose(0.998, 0.0, 0.1)), Twist(1.5, 0.0))
@@ -62,7 +63,7 @@ def test_a_robot_that_brakes_from_what_is_allowed_stays_inside(scene: tuple[Fenc
         before = at
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, suppress_health_check=FILTERED)
 @given(scenes(), twists, st.floats(0.8, 1.0))
 def test_it_still_does_with_the_weakest_brakes_that_are_counted_on(
     scene: tuple[Fence, Pose], twist: Twist, share: float
@@ -75,7 +76,7 @@ def test_it_still_does_with_the_weakest_brakes_that_are_counted_on(
         assert clearance_m(at.x_m, at.y_m, fence) >= need_m(fence, pose) - 1.5e-3
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, suppress_health_check=FILTERED)
 @given(scenes(), twists, st.integers(1, 20))
 def test_it_stays_inside_when_asked_at_every_tick(scene: tuple[Fence, Pose], twist: Twist, ticks: int) -> None:
     """A second of driving towards the fence, one look each 50 ms, at once at the allowed speed; then the brakes."""
@@ -95,7 +96,7 @@ def test_it_stays_inside_when_asked_at_every_tick(scene: tuple[Fence, Pose], twi
         assert clearance_m(at.x_m, at.y_m, fence) >= need_m(fence, pose) - 1e-5
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, suppress_health_check=FILTERED)
 @given(scenes(), st.floats(-0.7, 0.7), st.floats(0.8, 1.5), st.floats(-4.0, 4.0))
 def test_what_is_refused_would_have_come_too_near(
     scene: tuple[Fence, Pose], aside: float, linear: float, angular: float
@@ -161,7 +162,7 @@ def test_one_more_exclusion_never_allows_more(fence: Fence, pose: Pose, twist: T
     assert allowed(replace(fence, outside=(*fence.outside, exclusion)), pose, twist, LIMITS) <= before + SLACK
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, suppress_health_check=FILTERED)
 @given(
     fence=fences, pose=poses, twist=twists, turn=st.floats(-3.2, 3.2),
     shift=st.tuples(st.floats(-50, 50), st.floats(-50, 50)), mirror=st.booleans(),
@@ -197,7 +198,7 @@ def test_forward_is_reverse_of_a_robot_that_looks_the_other_way(fence: Fence, po
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, suppress_health_check=FILTERED)
 @given(fences, poses, twists)
 def test_asked_again_the_scaled_twist_is_allowed_whole(fence: Fence, pose: Pose, twist: Twist) -> None:
     """Inside and outside."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgetwin.gate.fence import _better, allowed
 from edgetwin.gate.limits import Fence
 from edgetwin.motion import Pose, Twist
-from tests.gate.ground import LIMITS, NEED_M, SQUARE, box, brake, clearance_m, fences, poses, times, twists
+from tests.gate.ground import FILTERED, LIMITS, NEED_M, SQUARE, box, brake, clearance_m, fences, poses, times, twists
 
 AHEAD = Twist(0.5, 0.0)
 BACK = Twist(-0.5, 0.0)
@@ -179,7 +179,7 @@ def test_a_narrow_passage_is_left_by_either_end() -> None:
     assert allowed(dumbbell, Pose(-3.0, 0.0, 0.0), AHEAD, LIMITS) == 1.0
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, suppress_health_check=FILTERED)
 @given(fences, poses, twists)
 def test_what_is_allowed_outside_ends_better_than_it_began(fence: Fence, pose: Pose, twist: Twist) -> None:
     """Braked for real, from the limit: slower than that, no worse on the way, and less violated at its end."""
@@ -196,7 +196,7 @@ def test_what_is_allowed_outside_ends_better_than_it_began(fence: Fence, pose: P
     assert max(line) >= min(before_m, need_m) - 1e-5
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, suppress_health_check=FILTERED)
 @given(fences, poses, twists, st.floats(-3.2, 3.2))
 def test_outside_no_turn_on_the_spot(fence: Fence, pose: Pose, twist: Twist, angular: float) -> None:
     """Whatever the fence."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edgetwin.gate.limits import MS, StopZone
 from edgetwin.gate.obstacle import allowed
 from edgetwin.motion import Twist
+from tests.gate.ground import FILTERED
 
 Points = tuple[tuple[float, float], ...]
 STEP_S = 0.004
@@ -76,7 +77,7 @@ def test_the_scale_is_that_of_a_robot_driven_in_steps(
     assert scale >= entered(zone, points, twist, grown_m=slack_m + 1e-4) - step - 1e-6
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, suppress_health_check=FILTERED)
 @given(zones, clouds, speeds, turns)
 def test_at_the_scaled_twist_the_time_remains(zone: StopZone, points: Points, linear: float, angular: float) -> None:
     """Asked again, it is allowed; unless something is inside already, when nothing is."""
