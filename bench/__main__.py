@@ -32,6 +32,9 @@ _NAMES: Final = {  # section -> module, imported when it runs: micro alone needs
     "backlog": "bench.backlog",
     "micro": "bench.micro",
     "outbox": "bench.micro_outbox",
+    "analytics": "bench.analytics",
+    "inference": "bench.inference",
+    "stop": "bench.stop",
 }
 
 

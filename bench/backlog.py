@@ -69,7 +69,7 @@ def measure(site: Site) -> Section:
     """Start with and without; then drain."""
     full = f"{site.effort.backlog:,} records"
     outbox = site.folder / "earlier.db"
-    _fill(outbox, site.effort.backlog)
+    fill(outbox, site.effort.backlog)
     _start(site, EDGETWIN)  # leaves the bytecode behind
     starts: dict[str, list[Start]] = {EMPTY: [], full: []}
     for _ in range(site.effort.rounds):
@@ -96,7 +96,7 @@ def _title(site: Site) -> str:
     return f"Live lane beside a backlog of {site.effort.backlog:,} records, reference load ({rate_hz} messages/s)"
 
 
-def _fill(path: Path, count: int) -> None:
+def fill(path: Path, count: int) -> None:
     """Make an outbox file that holds `count` records of an earlier boot."""
     numbering, noise = wire.Numbering("bench", _BOOT, _LANE), random.Random(1)
     database = Database(path, _MAX_BYTES)
@@ -135,7 +135,7 @@ def _drain(site: Site, outbox: Path) -> tuple[Flow, Flow]:
         with site.running(with_outbox(outbox), LOAD, port=cable.port) as running:
             wait_until(lambda: _hears_everything(site), running.child)
             cable.mend()
-            wait_until(lambda: _is_drained(site), running.child, _DRAIN_MAX_S)
+            wait_until(lambda: is_drained(site), running.child, _DRAIN_MAX_S)
             time.sleep(_REST_S + site.effort.window_s)
             end_us = time.time_ns() // NS_PER_US
             time.sleep(_TAIL_S)
@@ -160,7 +160,7 @@ def _hears_everything(site: Site) -> bool:
     return False
 
 
-def _is_drained(site: Site) -> bool:
+def is_drained(site: Site) -> bool:
     """Whether what waits on disk is less than one block of an earlier run."""
     with suppress(OSError):
         figures = status.read(site.runtime_directory)

@@ -49,7 +49,7 @@ def measure(site: Site) -> Section:
 
 
 def _wait_ready(running: Running) -> None:
-    wait_until(lambda: running.tap.last_words(1).endswith("/status"), running.child)
+    wait_until(lambda: "/status" in running.tap.last_words(50), running.child)
 
 
 def _sample(site: Site) -> Sample:

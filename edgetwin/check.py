@@ -21,6 +21,7 @@ from edgetwin.prognosis.checking import model_faults
 from edgetwin.prognosis.sources import faults as source_faults
 from edgetwin.ros.context import import_rclpy
 from edgetwin.settings import Settings
+from edgetwin.settings.anomaly import MethodName
 from edgetwin.store.opening import newer_version
 from edgetwin.uplink.link import Broker
 from edgetwin.uplink.tls import client_context
@@ -84,7 +85,7 @@ def run(path: Path, environ: Mapping[str, str], *, as_json: bool) -> int:
 
         sys.stdout.write(wire.encode(config.effective(settings)).decode() + "\n")
     else:
-        sys.stdout.write(config.to_toml(settings))
+        sys.stdout.write(config.to_toml(settings) + f"\n# methods of [anomaly.*]: {', '.join(MethodName)}\n")
     return 0
 
 

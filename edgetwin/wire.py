@@ -52,6 +52,7 @@ class Topics:
         self.root = f"{prefix}/{robot_id}"
         self.status = f"{self.root}/status"
         self.acks = f"{self.root}/acks"
+        self.channels = f"{self.root}/channels"
         self.responses_root = f"{self.root}/responses"
 
     def command(self, verb: Verb) -> str:

@@ -56,7 +56,7 @@ def test_no_field_stands_where_there_is_no_key(path: KeyPath) -> None:
 
 def test_keys_below_a_table() -> None:
     """Sections list their keys; below `channels` any name may stand."""
-    assert keys_below(()) == ["robot", "ros", "mqtt", "store", "channels", "gate", "prognosis"]
+    assert keys_below(()) == ["robot", "ros", "mqtt", "store", "status", "channels", "anomaly", "gate", "prognosis"]
     assert keys_below(("channels",)) == []
     assert "class" in keys_below(("channels", "odom"))
     assert keys_below(("channels", "odom", "deadband")) == ["position_m", "angle_rad", "value", "field"]
@@ -139,7 +139,7 @@ def test_a_value_is_shown_short_and_without_secrets(value: object, text: str) ->
         ({"channels": 3}, "channels: 3 is a whole number, not a table; write it as a table, [channels.NAME]"),
         ({"channels": {"a": 3}}, "channels.a: 3 is a whole number, not a table; write it as a table, [channels.a]"),
         ({"[key]": {}}, '"[key]": is not a known key; remove it'),
-        ({"anomaly": {}}, "anomaly: this version has no [anomaly]; remove the section"),
+        ({"anomaly": {"a": 1}}, "anomaly.a: 1 is a whole number, not a table; write it as a table, [anomaly.a]"),
         ({"robot": {}}, 'robot.id: is missing; add id = "robot_001" under [robot]'),
         ({"robot": {"id": dt.date(1979, 5, 27)}}, "robot.id: it is a date, not a text; set it to a text"),
         ({"robot": {"id": None}}, "robot.id: it is nothing, not a text; set it to a text"),

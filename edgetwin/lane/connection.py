@@ -178,8 +178,8 @@ class Connection:
                 self._heard_ns = self._clock.now_ns()
                 found = self._stream.feed(received)  # a stop is zero when this returns
                 # mosquitto holds a small packet back (Nagle) until the one before is acknowledged, which our kernel
-                # would do 40 ms later: a stop that follows something else would be that late. Not before `feed`:
-                # each call into the kernel lets go of the interpreter, and a main loop that computes gives it back late.
+                # would do 40 ms later: a stop that follows something else would be that late. After `feed`: each
+                # call into the kernel lets go of the interpreter, and a main loop that computes gives it back late.
                 self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                 for packet in found:
                     self._take(packet)

@@ -105,7 +105,7 @@ class Desk:
         answer = self._stopped.popleft() if self._stopped else self._gatehouse.stop(_STOPPER)
         self._send(reply, self._ack(name, reply, answer), self._post.by_stop)
         client = client_of(arrival.payload, self._rules) if not arrival.cut else ""
-        if name or client:  # the audit has had the stop itself since its topic was read; this is who says to have sent it
+        if name or client:  # the audit has had the stop itself since its topic was read; this is who says it was theirs
             self._ledger.keep(self._entry(reply, name, client, answer, self._moments.now()))
 
     def stop_link_lost(self) -> None:

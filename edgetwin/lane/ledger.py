@@ -2,10 +2,10 @@
 
 In: entries and notices, on the lane's thread     Out: the same, on the main loop, in order
 Handing over never waits: bounded queues that drop the oldest and count it, and one wake-up for many. There are two:
-- the news, for log and events: what repeats within a second (refusals of a flood, moves of a drive) becomes one entry
-  with a count;
-- the audit: every decision by itself. Of refusals that change nothing at most 200 a second are kept, so that a flood
-  wears out neither memory nor disk nor what was kept before it; those beyond are counted.
+- the news, for log and events: what repeats within a second (refusals of a flood, moves of a drive, stops of a storm)
+  becomes one entry with a count;
+- the audit: every decision by itself. Of what changes nothing (refusals, repeated stops) at most 200 of a kind are kept
+  each second, so that a flood wears out neither memory nor disk nor what was kept before it; the others are counted.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from edgetwin.motion import Reason, State, Verdict
 
 _WAITING_MAX = 1024
 _AUDIT_MAX = 8192
-_REFUSALS_PER_S = 200
+_PER_S_MAX = 200
 _OPEN_MAX = 32
 _WINDOW_NS = NS_PER_S
-_OFTEN = frozenset({Verdict.REJECTED, Verdict.ACCEPTED, Verdict.CLAMPED})
-_REFUSED = frozenset({Verdict.REJECTED, Verdict.DUPLICATE})
+_DRIVEN = frozenset({Verdict.ACCEPTED, Verdict.CLAMPED})  # held back by the rate limit already
+_OFTEN = _DRIVEN | {Verdict.REJECTED, Verdict.DUPLICATE, Verdict.STOPPED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,7 @@ class Ledger:
         self._open: dict[tuple[object, ...], tuple[DecisionEntry, int, int]] = {}  # newest, since, further ones
         self._woken = False
         self._audit: deque[DecisionEntry] = deque()
-        self._refused_since_ns = 0
-        self._refused = 0
+        self._audited: dict[Verdict | None, tuple[int, int]] = {}  # since when, how many
         self._told_unaudited = 0
         self.dropped = 0
         self.unaudited = 0
@@ -123,11 +122,12 @@ class Ledger:
 
     def keep(self, entry: DecisionEntry) -> None:
         """Record something for the audit alone."""
-        if entry.before is entry.after and entry.verdict in _REFUSED:
-            if entry.now_ns - self._refused_since_ns >= _WINDOW_NS:
-                self._refused_since_ns, self._refused = entry.now_ns, 0
-            self._refused += 1
-            if self._refused > _REFUSALS_PER_S:
+        if entry.before is entry.after and entry.verdict not in _DRIVEN:
+            since_ns, count = self._audited.get(entry.verdict, (entry.now_ns, 0))
+            if entry.now_ns - since_ns >= _WINDOW_NS:
+                since_ns, count = entry.now_ns, 0
+            self._audited[entry.verdict] = since_ns, count + 1
+            if count >= _PER_S_MAX:
                 self.unaudited += 1
                 return
         if len(self._audit) >= _AUDIT_MAX:

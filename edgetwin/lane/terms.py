@@ -7,6 +7,7 @@ Gate and admission never see settings; this is the one place that knows both.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from edgetwin import wire
@@ -151,6 +152,8 @@ def faults(settings: Settings) -> list[Fault]:
         if known is not None and (error := _unfit(known, reader)):
             what, _, cure = str(error).partition("; ")
             found.append(Fault(f"gate.{key}", what, cure))
+    if gate.cancel_goals and find_spec("action_msgs") is None:
+        found.append(Fault("gate.cancel_goals", "action_msgs is not installed", "install it, or leave the key out"))
     return found
 
 

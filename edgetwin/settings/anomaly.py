@@ -216,9 +216,9 @@ class AnomalySettings(Section):
 
     @model_validator(mode="after")
     def _keys_fit_the_method(self) -> AnomalySettings:
-        for key in sorted(self.model_fields_set):
-            methods = _OF_METHODS.get(key)
-            if methods is not None and self.method not in methods:
+        for key, methods in _OF_METHODS.items():
+            said = getattr(self, key) != type(self).model_fields[key].default  # what `check` prints can be read again
+            if said and self.method not in methods:
                 what = f"has {key}, which {self.method} does not know"
                 raise refusal(what, f"remove {key}; it is for {', '.join(sorted(methods))}")
         needed = {

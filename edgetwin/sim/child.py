@@ -79,6 +79,10 @@ class Child:
         """Let it run again."""
         self._process.send_signal(signal.SIGCONT)
 
+    def signal(self, signum: int) -> None:
+        """Send it a signal; nothing happens when it has ended."""
+        self._process.send_signal(signum)
+
     def terminate(self) -> None:
         """Ask it to end (SIGTERM), frozen or not; does not wait."""
         self._process.terminate()

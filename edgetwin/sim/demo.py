@@ -11,7 +11,7 @@ import asyncio
 import json
 import signal
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 from edgetwin.sim.child import SimulationError
 from edgetwin.sim.play import Play
@@ -38,7 +38,7 @@ def run(seconds: float | None, *, as_json: bool) -> int:
 
 async def _perform(script: Script, out: TextIO, *, as_json: bool) -> int:
     received = _cancel_on_signals()
-    failures: tuple[BaseException, ...] = ()
+    failures: list[BaseException] = []
     summary: Summary | None = None
     try:
         with open_view(out) as show:
@@ -47,7 +47,7 @@ async def _perform(script: Script, out: TextIO, *, as_json: bool) -> int:
         if not received:
             raise
     except* SimulationError as group:
-        failures = group.exceptions
+        failures = _leaves(group)
     for failure in failures:
         print(f"edgetwin demo: {failure}", file=sys.stderr)
     if summary is None:
@@ -60,11 +60,24 @@ async def _perform(script: Script, out: TextIO, *, as_json: bool) -> int:
     return 1 if summary.faults else 0
 
 
+def _leaves(error: BaseException) -> list[BaseException]:
+    """Return what happened, without the groups that task groups make of it."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for one in error.exceptions for leaf in _leaves(one)]
+
+
 def _cancel_on_signals() -> list[int]:
     """Let the ending signals cancel the running task, once; return the list of those that came."""
     received: list[int] = []
     task = asyncio.current_task()
     loop = asyncio.get_running_loop()
+
+    def complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not received:  # what a connection says that is cut off half made is no news to who ends it
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(complain)
 
     def end(signum: int) -> None:
         received.append(signum)

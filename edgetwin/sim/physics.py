@@ -18,6 +18,7 @@ ANGULAR_ACCEL_MAX_RADPS2 = 2.0
 WHEEL_RADIUS_M = 0.1
 TRACK_M = 0.4
 COMMAND_TIMEOUT_S = 0.5
+WEAR_S = 8.0  # from the first sign to the end: a year in a demo
 STRAIGHT_RADPS = 1e-9  # below this an arc's radius is too large to compute with
 
 JOINT_NAMES = (
@@ -33,6 +34,7 @@ JOINT_NAMES = (
 _MASS_KG = 20.0
 _INERTIA_KGM2 = 0.8
 _ROLLING_TORQUE_NM = 0.15
+_WORN_FACTOR = 6.0  # what the left wheel's rolling costs at the end, against a sound one
 _EFFORT_NOISE_NM = 0.02
 _IDLE_W = 18.0
 _MOTOR_EFFICIENCY = 0.6
@@ -108,6 +110,7 @@ class Body:
         time_s: Simulated time since the start.
         energy_wh: What the battery still holds.
         power_w: What it gave during the last step.
+        wear: Of the left wheel's motor, 0 sound to 1 at its end.
     """
 
     def __init__(self, seed: int = 0, *, start: Pose | None = None) -> None:
@@ -118,6 +121,8 @@ class Body:
         self.time_s = 0.0
         self.energy_wh = _BATTERY_WH
         self.power_w = _IDLE_W
+        self.wear = 0.0
+        self._wears = False
         self._angular_radps2 = 0.0
         self._wheels_rad = [0.0, 0.0]
         self._random = np.random.default_rng(seed)
@@ -139,6 +144,12 @@ class Body:
         self.power_w = _IDLE_W + mechanical_w / _MOTOR_EFFICIENCY
         self.energy_wh = max(0.0, self.energy_wh - self.power_w * step_s / _J_PER_WH)
         self.time_s += step_s
+        if self._wears:
+            self.wear = min(1.0, self.wear + step_s / WEAR_S)
+
+    def wear_out(self) -> None:
+        """Let the left wheel's motor wear out from here on, within WEAR_S."""
+        self._wears = True
 
     def joints(self) -> Joints:
         """Return what the joint encoders and motor drivers report now; efforts carry noise."""
@@ -175,5 +186,7 @@ class Body:
     def _wheel_torques(self) -> list[float]:
         push_n = _MASS_KG * self.linear_mps2 / 2
         turn_n = _INERTIA_KGM2 * self._angular_radps2 / TRACK_M
-        rolling = [math.copysign(_ROLLING_TORQUE_NM, speed) if speed else 0.0 for speed in self._wheel_speeds()]
+        frictions = (_ROLLING_TORQUE_NM * (1.0 + (_WORN_FACTOR - 1.0) * self.wear), _ROLLING_TORQUE_NM)
+        speeds = self._wheel_speeds()
+        rolling = [math.copysign(own, speed) if speed else 0.0 for own, speed in zip(frictions, speeds, strict=True)]
         return [(push_n - turn_n) * WHEEL_RADIUS_M + rolling[0], (push_n + turn_n) * WHEEL_RADIUS_M + rolling[1]]

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from edgetwin.sim.child import SimulationError
-from edgetwin.sim.scene import Scene, milliseconds, one_line
+from edgetwin.sim.scene import Scene, foretold, milliseconds, one_line, side_by_side
+from edgetwin.twin.age import Age
 
 Show = Callable[[Scene], None]
 
 _PLAIN_EVERY_S = 2.0
 _REDRAWS_PER_S = 4
+_LIKELY = 0.5
 _NO_RICH = (
     "the live view needs rich: pip install 'edgetwin[demo]', or send the output to a file or pipe for plain lines"
 )
@@ -56,6 +58,8 @@ class _PlainView:
         if now.elapsed_s >= self._next_s:
             self._next_s = now.elapsed_s + _PLAIN_EVERY_S
             print(one_line(now), file=self._out, flush=True)
+            if now.pair is not None:
+                print(f"         {side_by_side(now.pair)}", file=self._out, flush=True)
 
 
 def _drawn(now: Scene) -> Any:
@@ -79,6 +83,18 @@ def _drawn(now: Scene) -> Any:
         ("  p99 ", "dim"),
         (milliseconds(now.latency_p99_ms), "bold"),
     )
+    likely = now.prognosis is not None and now.prognosis >= _LIKELY
+    judged = Text.assemble(
+        ("alerts ", "dim"),
+        (f"{now.alerts}", "bold red" if now.alerts else "bold"),
+        ("   motor fails soon ", "dim"),
+        (foretold(now), "bold red" if likely else "bold"),
+        ("   gate ", "dim"),
+        (now.gate or "-", "bold"),
+    )
+    twin = Text("" if now.pair is None else side_by_side(now.pair))
+    if now.pair is not None and now.pair.age is not Age.LIVE:
+        twin.stylize("yellow")
     table = Table(expand=True)
     table.add_column("channel")
     for title in ("ROS in, 1/s", "to send, 1/s", "held back", "arrived live", "arrived from backlog"):
@@ -87,4 +103,4 @@ def _drawn(now: Scene) -> Any:
         figures = (f"{row.in_hz:.1f}", f"{row.out_hz:.1f}", f"{row.held_back:,}", f"{row.live:,}", f"{row.backlog:,}")
         table.add_row(row.name, *figures)
     title = f"edgetwin demo   {min(now.elapsed_s, now.seconds):.0f} of {now.seconds:.0f} s"
-    return Panel(Group(Text(now.narration, style="bold cyan"), Text(), head, table), title=title)
+    return Panel(Group(Text(now.narration, style="bold cyan"), Text(), head, judged, twin, table), title=title)

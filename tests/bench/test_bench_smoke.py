@@ -22,8 +22,8 @@ pytest.importorskip("rclpy")
 if find_mosquitto() is None:
     pytest.skip("needs mosquitto", allow_module_level=True)
 
-_HALVES = (("reference", "start", "outage", "micro"), ("store", "backlog", "outbox"))
-_SECTIONS = {name for half in _HALVES for name in half}
+_PARTS = (("reference", "start", "outage", "micro"), ("store", "backlog", "outbox", "inference"), ("stop",))
+_SECTIONS = {name for part in _PARTS for name in part}
 _REPOSITORY = Path(__file__).parents[2]
 _SHORT_MAX_S = 170
 
@@ -55,14 +55,14 @@ def _alive(scratch: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, Path]:
-    """All sections, as short as can be, in two runs side by side: sections, what they printed, where they worked."""
+    """All sections, as short as can be, in three runs side by side: sections, what they printed, where they worked."""
     scratch = tmp_path_factory.mktemp("bench")
     processes = [
         _bench(
             scratch, "--smoke", "--json", str(scratch / f"{number}.json"), "--markdown", str(scratch / f"{number}.md"),
             *(argument for name in names for argument in ("--section", name)),
         )
-        for number, names in enumerate(_HALVES)
+        for number, names in enumerate(_PARTS)
     ]  # fmt: skip
     printed = ""
     try:
@@ -74,7 +74,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str
         for process in processes:
             process.terminate()  # it cleans up behind itself
             process.communicate(timeout=_SHORT_MAX_S)
-    reports = [orjson.loads((scratch / f"{number}.json").read_bytes()) for number in range(len(_HALVES))]
+    reports = [orjson.loads((scratch / f"{number}.json").read_bytes()) for number in range(len(_PARTS))]
     return {section["name"]: section for report in reports for section in report["sections"]}, printed, scratch
 
 
@@ -112,6 +112,17 @@ def test_no_way_of_forwarding_loses_its_figures(short: tuple[dict[str, Any], str
 
 
 @pytest.mark.timeout(180)
+def test_every_stressor_has_its_stops(short: tuple[dict[str, Any], str, Path]) -> None:
+    """Edgetwin and the relay are measured under each of them, and the gate's step by itself."""
+    sections, _, _ = short
+    rows = {row["figure"]: row["values"] for row in sections["stop"]["rows"]}
+
+    assert len(rows["edgetwin p50"]) == 7
+    assert all(value > 0 for name in ("edgetwin p50", "relay p50") for value in rows[name].values())
+    assert rows["gate step p99 (CPU)"]["idle"] > 0
+
+
+@pytest.mark.timeout(180)
 def test_the_page_holds_every_table_and_no_place(short: tuple[dict[str, Any], str, Path]) -> None:
     """Each section has its title, its method and its table; the folders of the run stay out of it."""
     sections, _, scratch = short
@@ -128,7 +139,9 @@ def test_a_short_run_leaves_nothing_behind(short: tuple[dict[str, Any], str, Pat
     _, _, scratch = short
 
     assert _alive(scratch) == []
-    assert sorted(path.name for path in scratch.iterdir()) == ["0.json", "0.md", "1.json", "1.md"]
+    assert sorted(path.name for path in scratch.iterdir()) == [
+        f"{number}.{kind}" for number in range(len(_PARTS)) for kind in ("json", "md")
+    ]
 
 
 def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -194,7 +194,8 @@ class Daemon:
         def running() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, f"it ended: {self.log[-2000:]}"
-            return self.status().get("state") == "running"
+            status = self.status()  # a daemon that was killed has left its own
+            return status.get("state") == "running" and status.get("pid") == self.process.pid
 
         until(running, "the daemon running")
         return self

@@ -43,7 +43,8 @@ PLAIN = "geometry_msgs/msg/Twist"
 STAMPED = "geometry_msgs/msg/TwistStamped"
 _TYPES = {PLAIN: RosTwist, STAMPED: TwistStamped}
 LIMITS = GateLimits(remote_motion=True, linear_accel_max_mps2=50.0, linear_jerk_max_mps3=5000.0)
-PROBER = Path(__file__).with_name("stop_prober.py")
+PROBER = "tests.integration.stop_prober"
+REPOSITORY = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,9 +275,10 @@ def _rejoin() -> Rejoin:
 def prober(port: int, topic: str, *arguments: str) -> subprocess.Popen[bytes]:
     """Start the process that measures how long a stop takes; it says READY, and at last its figures as JSON."""
     return subprocess.Popen(
-        [sys.executable, str(PROBER), str(port), f"{ROOT}/commands/stop", topic, *arguments],
+        [sys.executable, "-m", PROBER, str(port), f"{ROOT}/commands/stop", topic, *arguments],
         stdout=subprocess.PIPE,
         env=os.environ.copy(),
+        cwd=REPOSITORY,
     )
 
 

@@ -126,6 +126,24 @@ def test_a_retained_move_never_moves(
     operator.send("move", b"", retain=True)
 
 
+def test_trap_04_moves_sent_while_the_robot_was_away_never_come(
+    broker: LocalBroker, robot: Robot, operator: Operator, tmp_path: Path
+) -> None:
+    """The lane was there, went, and comes back: the broker has kept nothing for it, with QoS 1 and without expiry."""
+    with Rig(broker.port, tmp_path) as rig:
+        ready(rig, robot)
+    for index in range(50):
+        operator.send("move", {"id": f"away{index}", "linear": 0.3, "angular": 0.0})
+    operator.send("stop", {"id": "away"})
+    with Rig(broker.port, tmp_path) as again:
+        base = ready(again, robot)
+        drive(operator, base)
+        received = again.lane.figures()["received"]
+
+    assert received == 1
+    assert not [ack for ack in operator.acks if ack["id"].startswith("away")]
+
+
 def test_a_command_is_answered_once(broker: LocalBroker, robot: Robot, operator: Operator, tmp_path: Path) -> None:
     """On the ack topic, and under its own response topic with the correlation data; nowhere else."""
     with Rig(broker.port, tmp_path) as rig:

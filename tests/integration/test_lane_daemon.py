@@ -13,6 +13,7 @@ import pytest
 from std_srvs.srv import Trigger
 
 from edgetwin.sim.broker import LocalBroker
+from edgetwin.store import audit
 from tests.integration.lab import Daemon, Robot, channel, configuration, until
 from tests.integration.lane_lab import Base, Operator
 
@@ -182,6 +183,93 @@ def call(robot: Robot, name: str) -> Any:
     found = until(answer, f"an answer of {name}")
     robot.node.destroy_client(client)
     return found
+
+
+def test_on_exit_hold_begins_latched(broker: LocalBroker, operator: Operator, base: Base, tmp_path: Path) -> None:
+    """SIGTERM with nothing latched; the next start is held, refuses moves, and is released by a reset."""
+    with daemon_of(broker.port, tmp_path, OPEN + 'on_exit = "hold"\n') as daemon:
+        drive(daemon, operator, base)
+        until(lambda: gate(daemon)["state"] == "IDLE", "the end of the drive")
+    with daemon:
+        until(lambda: gate(daemon).get("state") == "HELD" and gate(daemon).get("link") == "up", "HELD")
+        refused = operator.move()
+        released(daemon, operator)
+
+    assert refused["code"] == "HELD"
+
+
+STAMPED = OPEN.replace('"open"', '"stamped"') + "trust_clock = true\n"
+
+
+def stamped(operator: Operator, seq: int) -> dict[str, Any]:
+    """Send a move of now, with this number."""
+    body = {"linear": 0.1, "angular": 0.0, "client": "anna", "seq": seq, "stamp_ms": time.time() * 1e3, "ttl_ms": 2000}
+    return operator.ask("move", body, expiry_s=2)
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
+def test_no_restart_makes_an_old_number_new(
+    broker: LocalBroker, operator: Operator, base: Base, tmp_path: Path, end: str
+) -> None:
+    """Under `stamped`: a number that was there before the restart is a REPLAY after it, whatever its stamp."""
+    daemon = daemon_of(broker.port, tmp_path, STAMPED)
+    with daemon:
+        until(lambda: gate(daemon).get("state") == "IDLE" and gate(daemon)["link"] == "up", "IDLE")
+        first = stamped(operator, 41)
+        again = stamped(operator, 40)
+        marks = tmp_path / "high_water.json"
+        if end == "SIGKILL":
+            until(lambda: marks.exists() and json.loads(marks.read_bytes())["clients"]["anna"][0] == 41, "it on disk")
+            daemon.kill()
+        else:
+            daemon.stop()
+        daemon.start().ready()
+        until(lambda: gate(daemon).get("link") == "up", "the link")
+        replayed = stamped(operator, 41)
+        newer = stamped(operator, 42)
+
+    assert first["verdict"] == "ACCEPTED"
+    assert (again["code"], replayed["code"]) == ("REPLAY", "REPLAY")
+    assert newer["code"] != "REPLAY"
+
+
+def test_every_decision_is_in_the_audit(broker: LocalBroker, operator: Operator, base: Base, tmp_path: Path) -> None:
+    """Accepted moves each with its id, refusals, the stop, the changes of state; in a chain that holds."""
+    with daemon_of(broker.port, tmp_path) as daemon:
+        drive(daemon, operator, base)
+        moves = [operator.move(0.1)["id"] for _ in range(5)]
+        stopped = operator.stop()
+        refused = operator.move()
+    kept = [entry["entry"] for entry in audit.entries(tmp_path / "outbox.db") if entry["kind"] == "decision"]
+    by_id = {entry["id"]: entry for entry in kept}
+
+    assert audit.verify(tmp_path / "outbox.db") is None
+    assert [by_id[name]["verdict"] for name in moves] == ["ACCEPTED"] * 5
+    assert by_id[stopped["id"]]["stop_id"] == stopped["stop_id"]
+    assert (by_id[refused["id"]]["verdict"], by_id[refused["id"]]["code"]) == ("REJECTED", "HELD")
+    assert [(entry["before"], entry["after"]) for entry in kept if entry["before"] != entry["after"]] == [
+        ("INIT", "IDLE"), ("IDLE", "ACTIVE"), ("ACTIVE", "HELD"), ("HELD", "DOWN"),
+    ]  # fmt: skip
+
+
+def test_a_flood_leaves_its_number_in_the_audit(
+    broker: LocalBroker, operator: Operator, base: Base, tmp_path: Path
+) -> None:
+    """A thousand refusals at once: some hundred are kept each second, the others are one number; none is missing."""
+    with daemon_of(broker.port, tmp_path) as daemon:
+        until(lambda: gate(daemon).get("state") == "IDLE" and gate(daemon)["link"] == "up", "IDLE")
+        operator.stop()
+        for index in range(1000):
+            operator.send("move", {"id": f"f{index}", "linear": 0.2, "angular": 0.0}, qos=1, wait=False)
+        until(lambda: gate(daemon)["received"] >= 1001, "all of them")
+        figures = until(lambda: (seen := gate(daemon)) and seen["received"] >= 1001 and seen, "figures")
+    kept = [entry["entry"] for entry in audit.entries(tmp_path / "outbox.db") if entry["kind"] == "decision"]
+    refusals = sum(entry.get("verdict") == "REJECTED" for entry in kept)
+    counted = sum(entry["count"] for entry in kept if entry["code"] == "UNAUDITED")
+
+    assert refusals + counted == 1000
+    assert counted > 0
+    assert figures["audit_dropped"] == counted
 
 
 def test_the_local_services_stop_and_reset(

@@ -108,8 +108,9 @@ def test_a_stop_is_not_late_while_the_main_thread_is_busy(broker: LocalBroker, t
         if busy == "asleep":
             time.sleep(2.0)
         found = figures_of(measuring)
+        figures = rig.lane.figures()
 
-    assert found["lost"] == 0
+    assert found["lost"] == [], figures
     assert len(found["latencies_ms"]) == STOPS
 
 
@@ -121,8 +122,8 @@ def test_no_stop_is_lost_in_a_flood(broker: LocalBroker, tmp_path: Path) -> None
         assert measuring.stdout.readline() == b"READY\n"
         found = figures_of(measuring)
 
-        assert found["lost"] == 0
-        assert rig.lane.figures()["stops"] == STOPS
+        assert found["lost"] == []
+        assert rig.lane.figures()["stops"] > STOPS
         assert rig.lane.figures()["received"] > 2 * STOPS
 
 

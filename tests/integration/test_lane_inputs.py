@@ -96,7 +96,7 @@ def test_a_pressed_estop_stops_and_a_silent_one_counts_as_pressed(
         reasons = [entry.code for entry in rig.entries() if entry.after == "ESTOP" and entry.before != "ESTOP"]
 
         assert reasons == ["ESTOP", "ESTOP_STALE"]
-        assert rig.latch()["state"] == "ESTOP"
+        until(lambda: rig.latch()["state"] == "ESTOP", "the latch on disk")
 
 
 def test_somebody_beside_the_robot_has_it_alone(

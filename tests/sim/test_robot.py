@@ -20,6 +20,7 @@ from edgetwin.ros.context import close_node, open_node
 from edgetwin.ros.types import message_class
 from edgetwin.sim import physics, route
 from edgetwin.sim.physics import Body, Pose, advance
+from edgetwin.sim.ports import free_domain
 from edgetwin.sim.robot_messages import OUTPUTS
 from edgetwin.sim.route import Driver, ranges, within_walls
 
@@ -103,6 +104,25 @@ def test_a_turn_in_place_moves_the_wheels_apart() -> None:
     assert (body.pose.x_m, body.pose.y_m) == (0.0, 0.0)
 
 
+def test_only_the_left_wheel_wears_out_and_it_costs_effort() -> None:
+    """Sound until told; then its effort rises with the wear, up to its end; the right one stays as it was."""
+    body = Body(seed=4)
+    _drive(body, 4.0, 0.5, 0.0)
+    sound, sound_w = body.joints().efforts[:2], body.power_w
+    body.wear_out()
+    _drive(body, physics.WEAR_S / 2, 0.5, 0.0)
+    half, half_wear = body.joints().efforts[:2], body.wear
+    _drive(body, physics.WEAR_S, 0.5, 0.0)
+    worn = body.joints().efforts[:2]
+
+    assert half_wear == pytest.approx(0.5, abs=0.01)
+    assert body.wear == 1.0
+    assert sound[0] == pytest.approx(sound[1], abs=0.15)
+    assert worn[0] > half[0] > 2 * sound[0]
+    assert worn[1] == pytest.approx(sound[1], abs=0.15)
+    assert body.power_w > sound_w
+
+
 def test_the_battery_falls_faster_under_load() -> None:
     """Energy only ever falls, and a driving robot needs more than a standing one."""
     standing, driving = Body(), Body()
@@ -171,7 +191,7 @@ def test_beams_end_at_the_walls() -> None:
 class _Listener:
     """A node that polls: counts messages by topic, keeps the newest."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stamped: bool = False) -> None:
         self.node = open_node("sim_test")
         self.counts = dict.fromkeys((output.name for output in OUTPUTS), 0)
         self.newest: dict[str, Any] = {}
@@ -180,8 +200,9 @@ class _Listener:
             kind = message_class(output.type_name)
             subscription = self.node.create_subscription(kind, output.topic, lambda _: None, qos_profile_sensor_data)
             self._taken.append((output.name, kind, subscription.handle))
-        self._twist = message_class("geometry_msgs/msg/Twist")()
-        self._publisher = self.node.create_publisher(type(self._twist), "/cmd_vel", 10)
+        message = message_class("geometry_msgs/msg/TwistStamped" if stamped else "geometry_msgs/msg/Twist")()
+        self._message, self._twist = message, message.twist if stamped else message
+        self._publisher = self.node.create_publisher(type(message), "/cmd_vel", 10)
 
     def poll(self) -> None:
         """Take what has come."""
@@ -194,16 +215,16 @@ class _Listener:
     def command(self, linear: float) -> None:
         """Publish one Twist."""
         self._twist.linear.x = linear
-        self._publisher.publish(self._twist)
+        self._publisher.publish(self._message)
 
 
 @pytest.fixture
-def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Listener]:
-    """A listening node in a ROS domain of this process."""
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+def listener(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Listener]:
+    """A listening node in a ROS domain of this process; with a parameter, one that commands by TwistStamped."""
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(free_domain(os.getpid())))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
-    listening = _Listener()
+    listening = _Listener(stamped=getattr(request, "param", False))
     yield listening
     close_node(listening.node)
 
@@ -247,4 +268,30 @@ def test_the_node_publishes_obeys_and_ends_on_sigterm(listener: _Listener) -> No
     assert stopped
     assert len(listener.newest["scan"].ranges) == 720
     assert len(listener.newest["joint_states"].effort) == len(listener.newest["joint_states"].name) == 7
+    assert (process.returncode, said) == (0, b"")
+
+
+@pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
+@pytest.mark.parametrize("listener", [True], indirect=True)
+def test_the_node_obeys_stamped_commands_and_wears_out_on_a_signal(listener: _Listener) -> None:
+    """With --twist-stamped a TwistStamped is obeyed; SIGUSR1 is no end, and the left wheel soon costs more."""
+    command = [sys.executable, "-m", "edgetwin.sim.robot", "--twist-stamped", "--without", "scan"]
+
+    def odom_mps() -> float:
+        return float(listener.newest["odom"].twist.twist.linear.x) if "odom" in listener.newest else 0.0
+
+    def worn() -> bool:
+        left, right = listener.newest["joint_states"].effort[:2]
+        return float(abs(left)) > 2.0 * float(abs(right)) > 0.2
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        try:
+            backwards = _poll(listener, lambda: odom_mps() == -0.2, seconds=20.0, command=-0.2)
+            process.send_signal(signal.SIGUSR1)
+            wears = _poll(listener, worn, seconds=20.0, command=-0.2)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=10)
+
+    assert (backwards, wears) == (True, True)
     assert (process.returncode, said) == (0, b"")

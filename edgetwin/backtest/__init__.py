@@ -1,0 +1,1 @@
+"""Wing: `edgetwin backtest`: what the detectors would have said of a recording."""

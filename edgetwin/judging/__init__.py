@@ -1,0 +1,1 @@
+"""Roof: anomaly detection in the daemon: from a channel's messages to alerts."""

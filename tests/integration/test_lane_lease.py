@@ -1,0 +1,89 @@
+"""The lease at its real border: whoever loses it no longer moves the robot, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgetwin.command.rules import Level
+from edgetwin.sim.broker import LocalBroker
+from tests.integration.lab import Robot, until
+from tests.integration.lane_lab import LIMITS, Base, Operator, Rig
+
+LONG = replace(LIMITS, deadman_ns=5_000_000_000, duration_max_ns=5_000_000_000)
+
+
+@pytest.fixture
+def operator(broker: LocalBroker) -> Iterator[Operator]:
+    """A client at the broker."""
+    made = Operator(broker.port)
+    yield made
+    made.close()
+
+
+def lease(operator: Operator, client: str, action: str) -> dict[str, Any]:
+    """Ask for something about the lease."""
+    return operator.ask("lease", {"client": client, "action": action}, expiry_s=1)
+
+
+def drive(operator: Operator, held: dict[str, Any], seq: int = 1, *, wait: bool = True) -> dict[str, Any]:
+    """Send a move under a lease that was just granted."""
+    body = {"linear": 0.3, "angular": 0.0, "epoch": held["epoch"], "seq": seq, "t_ms": held["robot_ms"]}
+    message = body | {"id": f"m{seq}", "ttl_ms": 2000, "duration_ms": 5000}
+    if wait:
+        return operator.ask("move", message, expiry_s=1)
+    operator.send("move", message, expiry_s=1, wait=False)
+    return {}
+
+
+@pytest.mark.parametrize(("who", "action"), [("second", "take"), ("first", "release")])
+def test_a_move_ends_with_its_lease(
+    broker: LocalBroker, robot: Robot, operator: Operator, tmp_path: Path, who: str, action: str
+) -> None:
+    """The ack of the take-over, or of the release, already says that the robot is braked."""
+    with Rig(broker.port, tmp_path, level=Level.LEASE, limits=LONG) as rig:
+        base = Base(robot, rig.topic)
+        rig.becomes("IDLE")
+        assert drive(operator, lease(operator, "first", "acquire"))["verdict"] == "ACCEPTED"
+        until(lambda: base.drives, "a twist")
+        ended = lease(operator, who, action)
+        rig.becomes("IDLE")
+        changes = [(entry.after, entry.code) for entry in rig.entries() if entry.before != entry.after]
+
+    assert (ended["verdict"], ended["state"]) == ("OK", "BRAKE")
+    assert ("BRAKE", "NO_LEASE") in changes
+    assert base.heard[-1].zero
+
+
+def test_a_lease_that_is_revoked_for_a_flood_ends_its_move(
+    broker: LocalBroker, robot: Robot, operator: Operator, tmp_path: Path
+) -> None:
+    """Far above the rate for three seconds: refused, revoked, braked, though no deadman has run out."""
+    with Rig(broker.port, tmp_path, level=Level.LEASE, limits=LONG) as rig:
+        Base(robot, rig.topic)
+        rig.becomes("IDLE")
+        rig_rules = rig.plan.rules
+        held = lease(operator, "first", "acquire")
+        assert drive(operator, held)["verdict"] == "ACCEPTED"
+        seq = 1
+
+        def revoked() -> bool:
+            nonlocal seq, held
+            for _ in range(20):
+                seq += 1
+                drive(operator, held, seq, wait=False)
+            if seq % 200 < 20:
+                renewed = lease(operator, "first", "renew")
+                held = held | {"robot_ms": renewed.get("robot_ms", held["robot_ms"])}
+            return rig.state != "ACTIVE"
+
+        until(revoked, lambda: f"the end of the lease: {rig.lane.figures()}")
+        refused = drive(operator, held, 100_000)
+
+    assert rig_rules.rate_hz == 20.0
+    assert (refused["verdict"], refused["code"]) == ("REJECTED", "NO_LEASE")
+    assert "RATE_LIMIT" in refused["detail"]
