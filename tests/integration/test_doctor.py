@@ -24,14 +24,7 @@ from edgetwin.sim.ports import HeldPort, answers
 from tests.integration.lab import Daemon, Robot, Witness, channel, configuration, until
 
 VALUE = channel("value", "/doctor/value", "std_msgs/msg/Float64", channel_class="event")
-ROBOT_RULES = (
-    "pattern write robot/%u/telemetry/#",
-    "pattern write robot/%u/backlog/#",
-    "pattern write robot/%u/events/#",
-    "pattern write robot/%u/acks",
-    "pattern write robot/%u/status",
-    "pattern read robot/%u/commands/#",
-)
+ROBOT_RULES = (Path(__file__).parents[2] / "config" / "mosquitto.acl").read_text(encoding="utf-8").splitlines()
 WITH_RECORDS_OF_OTHERS = "pattern readwrite robot/#"
 
 

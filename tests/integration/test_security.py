@@ -281,18 +281,27 @@ def doors(pid: int) -> tuple[list[str], list[int]]:
     return open_to, udp
 
 
-def test_the_daemon_listens_on_nothing_but_the_udp_of_its_ros_domain(broker: LocalBroker, tmp_path: Path) -> None:
-    """No TCP, no Unix socket; the ports of DDS, and what the kernel lends to a sender."""
+def test_the_daemon_listens_on_nothing_unless_it_is_asked_to(broker: LocalBroker, tmp_path: Path) -> None:
+    """No TCP, no Unix socket; DDS has its UDP. With the Prometheus endpoint that one port, on loopback."""
+    default, asked = tmp_path / "default", tmp_path / "asked"
+    default.mkdir()
+    asked.mkdir()
     first = 7400 + 250 * int(os.environ["ROS_DOMAIN_ID"])
-    lent = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="utf-8").split()[0])
-    with Daemon(tmp_path, configuration(broker.port, tmp_path, SECTION)) as daemon:
+    with Daemon(default, configuration(broker.port, default, SECTION)) as daemon:
         until(lambda: daemon.status()["link"]["state"] == "up", "the link")
         assert daemon.process is not None
         open_to, udp = doors(daemon.process.pid)
+    with HeldPort() as port:
+        endpoint = f"[status]\nprometheus_port = {port.number}\n"
+        with Daemon(asked, configuration(broker.port, asked, SECTION + endpoint)) as daemon:
+            assert daemon.process is not None
+            pid = daemon.process.pid
+            until(lambda: doors(pid)[0], "the endpoint")
+            open_with_endpoint, _ = doors(pid)
 
     assert open_to == []
     assert [port for port in udp if first <= port < first + 250]
-    assert [port for port in udp if not first <= port < first + 250 and port < lent] == []
+    assert open_with_endpoint == [f"0100007F:{port.number:04X}"]
 
 
 def descendants(pid: int) -> list[int]:
