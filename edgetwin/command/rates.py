@@ -11,14 +11,15 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 _NS_PER_S = 1_000_000_000
+_NEVER_NS = 0
 CALM_NS = 1_000_000_000  # refusals further apart than this are not one overrun
 
 
 @dataclass(slots=True)
 class _Bucket:
-    due_ns: int = 0  # when it is full again
-    over_since_ns: int = 0
-    over_until_ns: int = 0  # last refusal of this overrun, plus CALM_NS
+    due_ns: int  # when it is full again
+    over_since_ns: int
+    over_until_ns: int  # last refusal of this overrun, plus CALM_NS
 
 
 class Rates:
@@ -36,7 +37,7 @@ class Rates:
         self._slack_ns = (burst - 1) * self._period_ns
         self._clients_max = clients_max
         self._buckets: dict[Hashable, _Bucket] = {}
-        self._shared = _Bucket()
+        self._shared = _Bucket(_NEVER_NS, _NEVER_NS, _NEVER_NS)
 
     def take(self, who: Hashable, now_ns: int) -> int | None:
         """Count one request; return None within the rate, else how long [ns] the overrun has lasted (0: it begins)."""

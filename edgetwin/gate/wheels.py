@@ -20,7 +20,7 @@ from edgetwin.gate.checks import (
     missing_at_start,
     standing,
 )
-from edgetwin.gate.envelope import brake, slew, step_ns
+from edgetwin.gate.envelope import NO_SLOPE, brake, slew, step_ns
 from edgetwin.gate.latch import bursting, enter
 from edgetwin.gate.machine import LATCHED, Cause
 from edgetwin.gate.memory import Decision, Memory
@@ -137,10 +137,10 @@ def _drive(facts: Facts) -> tuple[Memory, Decision]:
     if fence_ratio(facts, moved) < 1.0:
         moved, slope = brake(memory.output, limits, dt_ns)
         if fence_ratio(facts, moved) < 1.0:
-            moved, slope = ZERO, (0.0, 0.0)
+            moved, slope = ZERO, NO_SLOPE
         reasons = (Reason.GEOFENCE, *(reason for reason in reasons if reason is not Reason.GEOFENCE))
     if scan_ratio(facts, moved) == 0.0:  # the ramp to what is asked leads where something stands
-        moved, slope, reasons = ZERO, (0.0, 0.0), (Reason.OBSTACLE, *reasons)
+        moved, slope, reasons = ZERO, NO_SLOPE, (Reason.OBSTACLE, *reasons)
     return _published(facts, moved, slope, reasons)
 
 

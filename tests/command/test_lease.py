@@ -43,7 +43,7 @@ def test_before_the_first_grant_there_is_no_lease() -> None:
     assert made.trouble_of("", None, 0) is Reason.NO_LEASE
     assert made.trouble_of("", "", 0) is Reason.NO_LEASE
     assert made.holder_of("") == ""
-    assert (made.epoch, made.holder, made.seq, made.ended) == ("", "", -1, None)
+    assert (made.epoch, made.holder, made.expires_ns, made.seq, made.ended) == ("", "", 0, -1, None)
 
 
 def test_a_grant_is_fresh_for_a_term_and_stale_at_its_end() -> None:
