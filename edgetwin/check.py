@@ -80,6 +80,8 @@ def run(path: Path, environ: Mapping[str, str], *, as_json: bool) -> int:
         raise RefusedError([Fault("ros", what, cure)]) from error
     if found := model_faults(settings) + _newer_store(settings.store.path):  # the daemon runs without them
         raise RefusedError([Fault(f"{path.name}: {fault.where}", fault.what, fault.cure) for fault in found])
+    for note in notes(settings):
+        sys.stderr.write(f"{path.name}: {note}\n")
     if as_json:
         from edgetwin import wire  # noqa: PLC0415
 
@@ -87,6 +89,25 @@ def run(path: Path, environ: Mapping[str, str], *, as_json: bool) -> int:
     else:
         sys.stdout.write(config.to_toml(settings) + f"\n# methods of [anomaly.*]: {', '.join(MethodName)}\n")
     return 0
+
+
+def notes(settings: Settings) -> list[str]:
+    """Return what is no fault, and what whoever lets the cloud move this robot should have read once."""
+    gate = settings.gate
+    found = [f"gate.checks_off: the check {code} is switched off" for code in gate.checks_off]
+    if not gate.remote_motion:
+        return found
+    if not gate.operators and gate.admission != "open":
+        found.append(
+            "gate.operators: no keys; every client that the broker lets through is believed, and may take and reset"
+        )
+    if gate.admission == "open":
+        found.append("gate.admission: open; whoever reaches this broker drives the robot")
+    if gate.trust_clock and gate.admission == "stamped":
+        found.append("gate.trust_clock: the wall clock is believed, also where nothing keeps it right")
+    if gate.fence is None:
+        found.append("gate.fence: none; the robot may be driven anywhere")
+    return found
 
 
 def broker_of(settings: Settings) -> Broker:
