@@ -40,7 +40,7 @@ check: $(READY) ## style, types, architecture; seconds
 	@! git grep -nE 'https?://' -- '*requirements*.txt' || (echo "requirements name a host: compile them with --no-emit-index-url"; exit 1)
 
 gate: $(READY) ## the gate and admission: every branch run, every mutant killed, three lines of tests per line; minutes
-	$(BIN)/python -m coverage run -m pytest -q tests/gate tests/command
+	$(BIN)/python -m coverage run -m pytest -q -p tests.gate.for_mutants tests/gate tests/command
 	$(BIN)/python -m coverage report
 	$(BIN)/python -m tests.gate.rigor lines
 	rm -rf mutants && mkdir mutants

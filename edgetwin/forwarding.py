@@ -36,6 +36,9 @@ from edgetwin.uplink.pump import Pump, Settlement
 
 _log = logging.getLogger("edgetwin")
 
+_NOT_AUTHORISED = 0x87
+_ACCESS_CURE = "; check this robot's user or certificate name and the broker's ACL (config/mosquitto.acl)"
+
 
 class Forwarding:
     """Live lane, outbox and link of one robot."""
@@ -179,8 +182,8 @@ class Forwarding:
         if (parcel.topic, reason_code) not in self._refused_topics:
             self._refused_topics.add((parcel.topic, reason_code))
             _log.error(
-                "The broker refuses %s with reason 0x%02X; the records stay in the outbox and are offered again.",
-                parcel.topic, reason_code,
+                "The broker refuses %s with reason 0x%02X; records stay in the outbox and are offered again%s.",
+                parcel.topic, reason_code, _ACCESS_CURE if reason_code == _NOT_AUTHORISED else "",
                 extra={"EVENT": "link.refused", "TOPIC": parcel.topic, "REASON": reason_code},
             )  # fmt: skip
         self.outbox.refused(parcel, reason_code)

@@ -188,7 +188,7 @@ class Connection:
         except _WOULD_BLOCK:
             return
         except (OSError, ValueError) as error:  # UnicodeDecodeError is a ValueError
-            self._fail(LinkError(str(error) or type(error).__name__))
+            self._fail(LinkError(_words(error)))
 
     def _take(self, packet: Packet) -> None:
         if packet.kind == packets.PUBLISH:
@@ -244,7 +244,7 @@ class Connection:
                 self._fail(LinkError("the broker does not read what we send"))
                 return
         except OSError as error:
-            self._fail(LinkError(str(error)))
+            self._fail(LinkError(_words(error)))
             return
         if bool(self._unsent) != self._writer_armed:
             self._writer_armed = bool(self._unsent)
@@ -281,3 +281,11 @@ def _refuse(code: int, what: str) -> None:
     if code >= packets.REFUSED:
         msg = f"{what} (0x{code:02X}); {_CURES.get(code, 'see its log')}"
         raise LinkError(msg, reason_code=code)
+
+
+def _words(error: Exception) -> str:
+    """Return what went wrong; TLS 1.3 brokers refuse a client's certificate only after the handshake."""
+    words = str(error) or type(error).__name__
+    if isinstance(error, ssl.SSLError):
+        return f"the broker ends TLS ({words}); check [mqtt.tls] cert_file, and the broker's authorities"
+    return words

@@ -21,6 +21,7 @@ Address: TypeAlias = tuple[socket.AddressFamily, Any]
 STAGGER_S = 2.0
 ROUNDS = 4
 CONNECT_TIMEOUT_S = 10.0
+_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 HANDSHAKE_TIMEOUT_S = 6.0
 _RESOLVE_TIMEOUT_S = 5.0
 
@@ -43,9 +44,10 @@ async def dial(host: str, port: int, tls: ssl.SSLContext | None) -> socket.socke
         msg = f"{host}:{port} does not finish the TLS handshake within {HANDSHAKE_TIMEOUT_S:g} s; is it a TLS port?"
         raise LinkError(msg) from None
     except ssl.SSLCertVerificationError as error:
-        msg = (
-            f"certificate of {host}:{port} refused: {error.verify_message}; check [mqtt.tls] ca_file and the host name"
-        )
+        cure = "check [mqtt.tls] ca_file and the host name"
+        if error.verify_code == _EXPIRED:
+            cure = "renew the broker's certificate, or set this robot's clock"
+        msg = f"certificate of {host}:{port} refused: {error.verify_message}; {cure}"
         raise LinkError(msg) from error
     except OSError as error:  # ssl.SSLError is one
         msg = f"TLS with {host}:{port} failed: {error}; check [mqtt.tls]"

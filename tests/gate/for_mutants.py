@@ -2,6 +2,7 @@
 
 A pytest plugin; `[tool.mutmut]` in pyproject.toml names it. mutmut starts pytest once per mutant, in a fork of itself:
 what is saved here is saved some thousand times.
+The run that measures coverage takes it, too: a branch that is only reached by luck is not covered.
 """
 
 from __future__ import annotations
