@@ -21,6 +21,7 @@ from edgetwin.ros.wakeup import open_wakeup
 
 _WAITING_POLL_S = 0.2
 _MATCHED_POLL_S = 1.0
+_SHORT_TICK_S = 0.02  # the consumer can put off what it has to do to the next tick, but not to one much later
 _TAKE_MAX = 5000  # messages per topic and turn: as deep as a queue can be
 
 OnProblem = Callable[[str, str | None], None]
@@ -73,7 +74,8 @@ class Graph:
         self.node = open_node(node_name)
         try:
             loop = asyncio.get_running_loop()
-            self._wakeup = open_wakeup(loop, self.drain, consumer.ticking, tick_s)
+            on_ticking = consumer.ticking if tick_s <= _SHORT_TICK_S else _not_told
+            self._wakeup = open_wakeup(loop, self.drain, on_ticking, tick_s)
             self._urgent = open_wakeup(loop, self.drain, consumer.ticking, None)
         except Exception as error:
             close_node(self.node)
@@ -137,3 +139,7 @@ class Graph:
         else:
             self._problems[channel] = problem
         self._on_problem(channel, problem)
+
+
+def _not_told(_on: bool) -> None:  # noqa: FBT001
+    """Ticks are too far apart to spare other wake-ups."""
