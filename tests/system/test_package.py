@@ -126,6 +126,7 @@ def test_an_upgrade_keeps_edited_settings_and_restarts(installed: Robot, newer: 
 def test_a_downgrade_refuses_the_store_of_a_newer_version_and_leaves_it_alone(installed: Robot, deb: Path) -> None:
     """What the newer one had kept is not set aside: dpkg refuses, in words, and nothing changes."""
     installed.run("systemctl", "stop", UNIT)
+    installed.run("systemctl", "mask", "--runtime", UNIT)  # dpkg starts the newer one again, which here is none
     store = "/var/lib/edgetwin/outbox.db"
     change = f"import sqlite3; c = sqlite3.connect('{store}'); c.execute('PRAGMA user_version = 99'); c.close()"
     installed.run("python3", "-c", change)
@@ -141,6 +142,7 @@ def test_a_downgrade_refuses_the_store_of_a_newer_version_and_leaves_it_alone(in
     assert installed.run("sha256sum", store) == before
     assert "broken" not in installed.run("ls", "/var/lib/edgetwin")
     installed.run("rm", store)
+    installed.run("systemctl", "unmask", "--runtime", UNIT)
     installed.run("systemctl", "start", UNIT)
 
 
