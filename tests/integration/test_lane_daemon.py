@@ -57,10 +57,16 @@ def gate(daemon: Daemon) -> dict[str, Any]:
 
 
 def drive(daemon: Daemon, operator: Operator, base: Base) -> None:
-    """Have the robot move."""
-    until(lambda: gate(daemon).get("state") == "IDLE" and gate(daemon)["link"] == "up", lambda: f"IDLE: {gate(daemon)}")
-    assert operator.move(0.3)["verdict"] == "ACCEPTED"
+    """Have the robot move, once the daemon sees its wheels: after a kill DDS may need seconds to find them again."""
+    until(lambda: ready(gate(daemon)), lambda: f"IDLE, with wheels: {gate(daemon)}", patience_s=30)
+    answer = operator.move(0.3)
+    assert answer["verdict"] == "ACCEPTED", answer
     until(lambda: base.drives, "a twist")
+
+
+def ready(figures: dict[str, Any]) -> bool:
+    """Whether the gate says that a move can be asked for."""
+    return (figures.get("state"), figures.get("link")) == ("IDLE", "up") and figures["subscribers"] > 0
 
 
 def released(daemon: Daemon, operator: Operator) -> None:
