@@ -9,12 +9,14 @@ for before it is imported.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from edgetwin.errors import RosUnavailableError
 
 _DOMAIN_ID_MAX = 232
+_GENERATOR = "rosidl_generator_py.generate_py_impl"
 _INSTALL = (
     "on x86-64 install it with: pip install 'edgetwin[ros]'; "
     "on a robot use its own ROS: source /opt/ros/<distro>/setup.sh and a venv made with --system-site-packages"
@@ -54,6 +56,7 @@ def import_rclpy() -> Any:
     preflight(os.environ)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy comes with the messages; one thread is enough
     try:
+        _import_type_support()
         import rclpy  # noqa: PLC0415  # slow, and may be absent
         import rclpy.node  # noqa: PLC0415
         import rclpy.parameter  # noqa: PLC0415
@@ -63,6 +66,21 @@ def import_rclpy() -> Any:
         msg = f"rclpy cannot be imported ({error}); {_INSTALL}"
         raise RosUnavailableError(msg) from error
     return rclpy
+
+
+def _import_type_support() -> None:
+    """Import what loads the messages' C side, without the generator of message classes that its package brings along.
+
+    The generator is a template engine and a grammar: an eighth of our CPU at start, for nothing. The package
+    says itself that it can do without (it catches the ImportError); whoever wants it later still gets it.
+    """
+    if "rosidl_generator_py" in sys.modules or _GENERATOR in sys.modules:
+        return
+    sys.modules[_GENERATOR] = None  # type: ignore[assignment]  # the documented way to have an import fail
+    try:
+        import rosidl_generator_py  # noqa: PLC0415, F401
+    finally:
+        del sys.modules[_GENERATOR]
 
 
 def open_node(name: str) -> Any:

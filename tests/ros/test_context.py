@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from edgetwin.errors import RosUnavailableError
@@ -53,3 +56,25 @@ def test_an_environment_that_mixes_two_worlds_is_refused_in_one_line(environ: di
 
     assert "\n" not in str(refused.value)
     assert any(cure in str(refused.value) for cure in ("unset", "use one"))
+
+
+_TALKS = """
+import sys
+from edgetwin.ros.context import close_node, open_node
+node = open_node("lean")
+from nav_msgs.msg import Odometry
+publisher = node.create_publisher(Odometry, "/lean", 1)
+publisher.publish(Odometry())
+assert "em" not in sys.modules and "rosidl_parser.parser" not in sys.modules, "the generator came along"
+from rosidl_generator_py.generate_py_impl import generate_py
+assert callable(generate_py)
+close_node(node)
+print("whole")
+"""
+
+
+def test_the_generator_of_message_classes_stays_out_and_can_still_be_had() -> None:
+    """A node that publishes needs no template engine (16 MB); who imports the generator afterwards finds it."""
+    done = subprocess.run([sys.executable, "-c", _TALKS], capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.stdout == "whole\n", done.stderr
