@@ -75,7 +75,8 @@ class Arc:
         """
         bulge_m = along_m * abs(self.curvature_radpm) * along_m / 8.0
         count = count or max(1, min(CHORDS_MAX, math.ceil(math.sqrt(bulge_m / SAGITTA_M))))
-        return [self.point(along_m * step / count) for step in range(count + 1)], bulge_m / (count * count)
+        ends = [self.point(along_m * step / count) for step in range(1, count + 1)]
+        return [(self.start.x_m, self.start.y_m), *ends], bulge_m / (count * count)
 
 
 def arc_of(pose: Pose, twist: Twist, way_m: float) -> Arc:

@@ -6,8 +6,6 @@ Pure and total.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from edgetwin.gate import fence as fences
 from edgetwin.gate import obstacle
 from edgetwin.gate.checks import Facts, battery_known
@@ -53,7 +51,7 @@ def _grown_old(facts: Facts, pose: Pose, heard_ns: int, twist: Twist) -> Pose:
     """Return the pose with what the robot may have moved since it was heard added to its uncertainty."""
     speed_mps = max(abs(twist.linear_mps), abs(facts.memory.output.linear_mps))
     moved_m = speed_mps * (max(facts.now_ns, heard_ns) - heard_ns) / NS_PER_S
-    return replace(pose, sigma_m=pose.sigma_m + moved_m / 2.0)  # the fence counts two sigma
+    return Pose(pose.x_m, pose.y_m, pose.yaw_rad, pose.sigma_m + moved_m / 2.0)  # the fence counts two sigma
 
 
 def _by_battery(facts: Facts, twist: Twist) -> Twist:

@@ -105,24 +105,26 @@ def _sound(fence: Fence, pose: Pose, twist: Twist, braking: Braking, outside_max
 
 
 def _way_inside(shape: CompiledFence, arc: Arc, need_m: float, room_m: float) -> float:
-    """Return how far along the arc a disc of `need_m` stays inside, half a percent of the arc short at most.
-
-    The first `room_m` are free in any case: nothing on them is further than that from the start.
-    """
-    if _clear(shape, arc, arc.length_m, need_m):
+    """Return how far along the arc a disc of `need_m` stays inside, half a percent of the arc short at most."""
+    if _clear(shape, arc, arc.length_m, need_m, room_m):
         return arc.way_m
     low_m, high_m = 0.0, arc.length_m
     for _ in range(_SEARCH_STEPS):
         middle_m = (low_m + high_m) / 2.0
-        if _clear(shape, arc, middle_m, need_m + _TOLERANCE_M):
+        if _clear(shape, arc, middle_m, need_m + _TOLERANCE_M, room_m):
             low_m = middle_m
         else:
             high_m = middle_m
     return max(room_m, low_m)
 
 
-def _clear(shape: CompiledFence, arc: Arc, along_m: float, need_m: float) -> bool:
-    """Whether the disc passes no edge on the first `along_m` of an arc that begins inside; not a number: no."""
+def _clear(shape: CompiledFence, arc: Arc, along_m: float, need_m: float, room_m: float) -> bool:
+    """Whether the disc passes no edge on the first `along_m` of an arc that begins inside; not a number: no.
+
+    The first `room_m` are free in any case: nothing on them is further than that from the start.
+    """
+    if along_m <= room_m:
+        return True
     points, bulge_m = arc.chords(along_m)
     return bool(shapely.distance(shape.edges, shapely.linestrings(points)) >= need_m + bulge_m)
 

@@ -2,7 +2,8 @@
 
 In: StopZone, points in the base frame, Twist     Out: scale of both axes, 0 to 1; 0 refuses
 Pure and total: what cannot be computed is refused. numpy (which shapely needs anyway) because plain floats take four
-times as long when many points are near, which is when it matters.
+times as long when many points are near, which is when it matters. A scan is looked at by several ticks: its numbers as
+arrays are remembered for the very same tuple, which changes no answer.
 
 The stop zone is a rectangle ahead of the base, mirrored to the back for v < 0:
 - `points_min` points inside it: 0.
@@ -35,6 +36,9 @@ _TOLERANCE_RAD = 1e-9  # of rounding, at the largest radius a hundredth of a mil
 Points = tuple[tuple[float, float], ...]
 Floats = NDArray[np.float64]
 
+_NO_POINT: Floats = np.empty(0)
+_newest: list[tuple[Points, Floats, Floats]] = [((), _NO_POINT, _NO_POINT)]
+
 
 def allowed(zone: StopZone, points: Points | None, twist: Twist) -> float:
     """Return the largest scale of `twist`, 0 to 1, that keeps the robot away from the points of a scan.
@@ -62,12 +66,21 @@ def _scale(zone: StopZone, points: Points | None, twist: Twist) -> float:
         return 0.0
     if twist.linear_mps == 0.0 and twist.angular_radps == 0.0:
         return 1.0
-    flat = np.asarray(array("d", chain.from_iterable(points)))
-    x, y = flat[::2], flat[1::2]
-    if x.size != len(points):
-        return 0.0
-    known = np.isfinite(x) & np.isfinite(y)
-    return _free(zone, np.where(known, x, 0.0), np.where(known, y, 0.0), twist)
+    x, y = _columns(points)
+    return _free(zone, x, y, twist) if x.size == len(points) else 0.0
+
+
+def _columns(points: Points) -> tuple[Floats, Floats]:
+    """Return x and y of points, zero for both where one is not a number; of the newest scan they are remembered."""
+    remembered, x, y = _newest[0]
+    if remembered is points:
+        return x, y
+    flat = np.asarray(array("d", list(chain.from_iterable(points))))
+    x, y = flat[::2].copy(), flat[1::2].copy()
+    unknown = ~(np.isfinite(x) & np.isfinite(y))
+    x[unknown] = y[unknown] = 0.0
+    _newest[0] = points, x, y
+    return x, y
 
 
 def _free(zone: StopZone, x: Floats, y: Floats, twist: Twist) -> float:
@@ -123,6 +136,8 @@ def _turns_until(zone: StopZone, x: Floats, y: Floats, radius_m: float) -> Float
     far_m = np.hypot(x, across_m)
     met = (far_m >= inner_m) & (far_m <= math.hypot(zone.front_m, outer_m))
     far_m = far_m[met]
+    if not far_m.size:
+        return far_m
     angle = np.arctan2(x[met], across_m[met])
     abeam = angle < np.arccos(np.minimum(1.0, outer_m / far_m)) - _TOLERANCE_RAD
     angle = np.where(abeam, angle + math.tau, angle)  # beside or behind: met after the rest of the circle

@@ -28,6 +28,7 @@ from edgetwin.motion import ZERO, Reason, State, Twist
 
 _MOVING = frozenset({State.ACTIVE, State.BRAKE})
 _RUNNING = frozenset({State.IDLE, State.ACTIVE, State.BRAKE})
+_IN_THE_WAY = frozenset({Reason.GEOFENCE, Reason.OBSTACLE})
 
 
 def tick(facts: Facts) -> tuple[Memory, Decision]:
@@ -77,6 +78,8 @@ def _estop(facts: Facts) -> _Change:
 
 
 def _start(facts: Facts) -> _Change:
+    if facts.memory.state is not State.INIT:
+        return _NONE
     if facts.memory.boot_held:
         return Cause.BOOT_HELD, Reason.BOOT_HELD
     return _NONE if missing_at_start(facts) else (Cause.READY, Reason.READY)
@@ -132,6 +135,8 @@ def _drive(facts: Facts) -> tuple[Memory, Decision]:
         return _brake(replace(facts, memory=blocked))
     dt_ns = step_ns(facts.now_ns, memory.output_ns, limits.tick_ns)
     moved, slope = slew(memory.output, memory.slope, wanted, limits, dt_ns)
+    if moved == wanted and _IN_THE_WAY.isdisjoint(reasons):  # it is this twist that was found free as it is
+        return _published(facts, moved, slope, reasons)
     if moved != wanted:
         reasons = (*reasons, Reason.CLAMPED_ACCEL)
     if fence_ratio(facts, moved) < 1.0:
