@@ -59,6 +59,8 @@ def _gate(gate: Mapping[str, Any]) -> Status:
     words = state if not reason or reason == state else f"{state} ({reason})"
     if problem := gate.get("latch_problem"):
         return _status("gate", Level.ERROR, f"{words}; {problem}", gate)
+    if problem := gate.get("link_problem"):
+        return _status("gate", Level.WARN, f"{words}; {problem}", gate)
     if foreign := gate.get("foreign_publishers"):
         return _status("gate", Level.WARN, f"{words}; others publish motion: {', '.join(foreign)}", gate)
     level = Level.ERROR if state in _BROKEN else Level.WARN if state in _HELD else Level.OK

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import ssl
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +40,7 @@ _log = logging.getLogger("edgetwin.gate")
 _SILENCE_MAX_S = 5.0
 _END_S = 2.5
 _REFUSALS_KEPT = 5
-_SWITCH_INTERVAL_S = 0.0005  # the lane waits this long for the interpreter, at most, while the main loop computes
+_SWITCH_INTERVAL_S = 0.0001  # the lane waits this long for the interpreter, at most, while the main loop computes
 _EARLY_MAX = 2048  # decisions kept until the store is open
 _STEADY = frozenset({Verdict.ACCEPTED, Verdict.CLAMPED, Verdict.DUPLICATE})
 _CHANGES = {
@@ -148,6 +150,15 @@ class Driving:
         """Return the lane in numbers."""
         return self._lane.figures() if self._lane is not None else {"state": str(State.DOWN)}
 
+    def meet_next(self, broker: Broker) -> None:
+        """Be this to the broker from the lane's next connection on; those that are up stay as they are."""
+        self._broker = broker
+
+    async def _dial(self) -> socket.socket | ssl.SSLSocket:
+        """Called on the lane's thread."""
+        broker = self._broker
+        return await dial(broker.host, broker.port, broker.tls)
+
     def _snapshot(self) -> Mapping[str, Any]:
         return self._lane.snapshot() if self._lane is not None else {}
 
@@ -159,7 +170,7 @@ class Driving:
             boot=self._boot,
             topics=self._topics,
             broker=LaneBroker(
-                partial(dial, broker.host, broker.port, broker.tls),
+                self._dial,
                 self._rejoin,
                 broker.keepalive_s,
                 broker.username,

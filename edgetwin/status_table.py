@@ -64,8 +64,7 @@ def _gate(gate: Mapping[str, Any] | None, stamp_ns: int) -> list[str]:
         parts.append(f"{gate['received']} commands, {gate.get('stops', 0)} stops, {gate.get('twists', 0)} twists")
     if gate.get("foreign_publishers"):
         parts.append(f"foreign publishers: {', '.join(gate['foreign_publishers'])}")
-    if gate.get("latch_problem"):
-        parts.append(gate["latch_problem"])
+    parts += [gate[problem] for problem in ("latch_problem", "link_problem") if gate.get(problem)]
     return [_clean("; ".join(parts)), *(_refusal(one, stamp_ns) for one in reversed(gate.get("refused") or []))]
 
 

@@ -1,6 +1,6 @@
-"""Command lane: what a person should look into: stops in a row, ticks that come late.
+"""Command lane: what a person should look into: stops in a row, ticks that come late, a broker that refuses us.
 
-In: each of them     Out: a line for the log when it begins, for stops a decision too; nothing per stop or tick
+In: each of them     Out: a line for the log when it begins, a decision too but for ticks; nothing per stop or tick
 """
 
 from __future__ import annotations
@@ -48,12 +48,11 @@ class Alarms:
             return
         words = f"More than {_STOPS - 1} stops within a minute, {self.stops} since the start: find out who sends them."
         self._ledger.note(Notice(logging.WARNING, "gate.stops", words, {"STOPS": self.stops}))
-        self._ledger.enter(
-            DecisionEntry(
-                moment.stamp_us, moment.now_ns, "alarm", "", "", None, Reason.STOPPED, (Reason.STOPPED,),
-                memory.state, memory.state, stop_id=memory.stop_id, detail=words,
-            )
-        )  # fmt: skip
+        self._enter(memory, Reason.STOPPED, words)
+
+    def refused(self, memory: Memory, words: str) -> None:
+        """Have it kept that the broker took a connection away, or never gave it; the log has its line already."""
+        self._enter(memory, Reason.NOT_READY, words)
 
     def late(self, late_ns: int) -> None:
         """Count a late tick; say it at the first, and at every hundredth."""
@@ -63,3 +62,12 @@ class Alarms:
             fields = {"LATE_MS": late_ns // 1_000_000, "LATE_TICKS": self.late_ticks}
             words = text % (late_ns / 1e6, self.late_ticks)
             self._ledger.note(Notice(logging.WARNING, "gate.late", words, fields))
+
+    def _enter(self, memory: Memory, code: Reason, words: str) -> None:
+        moment = self._moments.now()
+        self._ledger.enter(
+            DecisionEntry(
+                moment.stamp_us, moment.now_ns, "alarm", "", "", None, code, (code,),
+                memory.state, memory.state, stop_id=memory.stop_id, detail=words,
+            )
+        )  # fmt: skip

@@ -3,6 +3,9 @@
 In: a connected socket, what to listen to     Out: topics at once, messages after; what we publish, with QoS 1
 Used once; reconnecting makes a new one. Clean start and session expiry 0: nothing waits for an absent robot.
 A message is acknowledged when it comes, not when it is judged, so that the broker keeps no old ones for us.
+
+Granted subscriptions prove nothing: mosquitto grants those that its rules do not allow, too, and then delivers nothing.
+So we publish where only this robot may (`prove`); the broker's reason code says for whom it takes us.
 """
 
 from __future__ import annotations
@@ -10,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from typing import TypeVar
 from edgetwin.clock import NS_PER_S, Clock
 from edgetwin.errors import LinkError
 from edgetwin.lane import packets
+from edgetwin.lane.outgoing import WINDOW_MAX, Message, Outgoing
 from edgetwin.lane.packets import Subscription, Welcome
 from edgetwin.lane.stream import Arrival, OnTopic, Packet, Stream, read_publish
 
@@ -30,13 +33,12 @@ _RECV_BYTES = (
 _TLS_TURNS = 4
 _KEEP_BYTES = 16_384
 _UNSENT_MAX_BYTES = 262_144
-_WINDOW_MAX = 64
-_WAITING_MAX = 256
+_NOT_AUTHORISED = 0x87
 _WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _CURES = {
     0x84: "it does not speak MQTT 5; use a broker that does",
     0x86: "check the credentials mqtt_username and mqtt_password",
-    0x87: "check the broker's ACL for this robot",
+    0x87: "check this robot's user name or certificate, and the broker's ACL for it (config/mosquitto.acl)",
     0x8E: "another client uses this robot's id; give each robot its own",
     0x95: "a message was too large for it",
     0x97: "its quota is used up",
@@ -51,6 +53,7 @@ class Terms:
         client_id: Ours; another connection with the same one ends this one.
         keepalive_s: The broker drops us after one and a half of it in silence, we it after one.
         subscriptions: Exact topics.
+        proof: What is published as proof that the broker takes us for this robot; it says nothing to those who read it.
         receive_max: Messages with QoS 1 that may be on their way to us at once.
         packet_max_bytes: Longest packet the broker may send; 0: any.
     """
@@ -60,6 +63,7 @@ class Terms:
     username: str | None
     password: str | None
     subscriptions: Sequence[Subscription]
+    proof: Message
     receive_max: int = 20
     packet_max_bytes: int = 0
 
@@ -69,7 +73,8 @@ class Connection:
 
     Attributes:
         ended: Resolves with the reason when it is over.
-        dropped: Publishes of ours that nobody took: too many waited, or the connection ended first.
+        doubted: Resolves when the broker forbids us a publish: `prove` once more. A new one after each proof.
+        outgoing: What we publish.
     """
 
     def __init__(
@@ -98,19 +103,18 @@ class Connection:
         self._unsent = bytearray()
         self._writer_armed = self._flush_scheduled = False
         self._packet_id = 0
-        self._window = _WINDOW_MAX
-        self._in_flight: set[int] = set()
-        self._waiting: deque[tuple[str, bytes, str, bytes]] = deque()
         self._heard_ns = self._sent_ns = clock.now_ns()
         self._keepalive_ns = terms.keepalive_s * NS_PER_S
         self._timer: asyncio.TimerHandle | None = None
         self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
         self._subscribed: asyncio.Future[bytes] = self._loop.create_future()
+        self._proved: asyncio.Future[int] = self._loop.create_future()
         self.ended: asyncio.Future[LinkError] = self._loop.create_future()
-        self.dropped = 0
+        self.doubted: asyncio.Future[None] = self._loop.create_future()
+        self.outgoing = Outgoing(self._send, self._next_id)
 
     async def open(self) -> None:
-        """Introduce ourselves and subscribe; then messages come.
+        """Introduce ourselves and subscribe; then messages come, if the broker takes us for who we are (`prove`).
 
         Raises:
             LinkError: The broker does not answer, or refuses.
@@ -129,7 +133,7 @@ class Connection:
         )
         welcome = await self._answer(self._welcomed)
         _refuse(welcome.reason_code, "the broker refuses us")
-        self._window = min(_WINDOW_MAX, welcome.receive_max)
+        self.outgoing.window = min(WINDOW_MAX, welcome.receive_max)
         if welcome.keepalive_s is not None:
             self._keepalive_ns = welcome.keepalive_s * NS_PER_S
         self._send(packets.subscribe(self._next_id(), terms.subscriptions))
@@ -138,16 +142,18 @@ class Connection:
         if self._keepalive_ns:
             self._keep_alive()
 
-    def publish(self, topic: str, payload: bytes, *, content_type: str = "", correlation: bytes = b"") -> None:
-        """Publish with QoS 1; waits behind the broker's window, and the oldest that waits is dropped for the newest."""
-        if self.ended.done():
-            self.dropped += 1
-            return
-        if len(self._waiting) >= _WAITING_MAX:
-            self._waiting.popleft()
-            self.dropped += 1
-        self._waiting.append((topic, payload, content_type, correlation))
-        self._release()
+    async def prove(self) -> None:
+        """Return when the broker has taken a publish that no other robot's name is good for.
+
+        Raises:
+            LinkError: It refuses, does not answer, or the connection ended. Where it refuses, the connection stays:
+                a stop that comes by it all the same is one.
+        """
+        self._proved = self._loop.create_future()
+        self.outgoing.publish_first(self._terms.proof)
+        code = await self._answer(self._proved)
+        _refuse(code, f"the broker lets us listen, but not speak as this robot, on {self._terms.proof.topic}")
+        self.doubted = self._loop.create_future()
 
     def close(self, why: str = "disconnected") -> None:
         """Say goodbye and end."""
@@ -197,8 +203,7 @@ class Connection:
                 self._send(packets.puback(arrival.packet_id))
             self._on_arrival(arrival)
         elif packet.kind == packets.PUBACK:
-            self._in_flight.discard(packets.read_ack(packet.body)[0])
-            self._release()
+            self._acknowledged(*packets.read_ack(packet.body))
         elif packet.kind == packets.CONNACK and not self._welcomed.done():
             self._welcomed.set_result(packets.read_connack(packet.body))
         elif packet.kind == packets.SUBACK and not self._subscribed.done():
@@ -211,12 +216,12 @@ class Connection:
             msg = f"the broker sends a packet of type {packet.kind}"
             raise ValueError(msg)
 
-    def _release(self) -> None:
-        while self._waiting and len(self._in_flight) < self._window and not self.ended.done():
-            topic, payload, content_type, correlation = self._waiting.popleft()
-            packet_id = self._next_id()
-            self._in_flight.add(packet_id)
-            self._send(packets.publish(topic, payload, packet_id, content_type=content_type, correlation=correlation))
+    def _acknowledged(self, packet_id: int, code: int) -> None:
+        topic = self.outgoing.acknowledged(packet_id, code)
+        if topic == self._terms.proof.topic and not self._proved.done():
+            self._proved.set_result(code)
+        elif topic is not None and code == _NOT_AUTHORISED and not self.doubted.done():
+            self.doubted.set_result(None)
 
     def _next_id(self) -> int:
         self._packet_id = packets.next_packet_id(self._packet_id)
@@ -272,8 +277,7 @@ class Connection:
         if self._timer is not None:
             self._timer.cancel()
         self._sock.close()
-        self.dropped += len(self._waiting) + len(self._in_flight)
-        self._waiting.clear()
+        self.outgoing.end()
         self.ended.set_result(error)
 
 

@@ -113,6 +113,7 @@ class Lane:
             "stop_id": memory.stop_id,
             "remote_motion": self._plan.limits.remote_motion,
             "link": "up" if all(link.up for link in links) else "down",
+            "link_problem": next((link.trouble for link in links if link.trouble is not None), None),
             "received": desk.received,
             "overrun": desk.overrun,
             "stops": house.alarms.stops,

@@ -3,50 +3,25 @@
 In: the robot's clocks, the kernel's own bound     Out: Moment
 The monotonic clock decides. The wall clock is believed only while the kernel says that something disciplines it,
 and not for a while after it has stepped.
-
-Source: adjtimex(2), clock_adjtime with modes 0, which anybody may ask unless a sandbox forbids it.
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 
+from edgetwin import kernel_clock
 from edgetwin.clock import NS_PER_S, NS_PER_US, Clock
 from edgetwin.command.incoming import Moment
 
 _ASK_EVERY_NS = NS_PER_S
 _STEP_NS = 100_000_000  # a clock that is slewed moves 0.5 ms/s; this much at once is a step
 _MISTRUST_NS = 5 * NS_PER_S
-_UNSYNCHRONISED = 0x0040
-_TIME_ERROR = 5
-
-
-class _Timex(ctypes.Structure):
-    """The head of the kernel's `struct timex` (LP64); the rest is room for it."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_char * 256),
-    )
 
 
 def kernel_error_ns() -> int | None:
     """Return the kernel's bound of the wall clock's error [ns]; None: not synchronised, or it may not be asked."""
-    try:
-        ask = ctypes.CDLL(None).adjtimex
-    except AttributeError:
-        return None
-    answer = _Timex()
-    state = ask(ctypes.byref(answer))
-    if state in {-1, _TIME_ERROR} or answer.status & _UNSYNCHRONISED:
-        return None
-    return int(answer.maxerror) * NS_PER_US
+    seen = kernel_clock.look()
+    return seen.error_max_ns if seen.synchronised else None
 
 
 class Moments:

@@ -88,11 +88,21 @@ def subscribe(packet_id: int, subscriptions: Sequence[Subscription]) -> bytes:
     return _packet(SUBSCRIBE << 4 | 2, body)
 
 
-def publish(topic: str, payload: bytes, packet_id: int, *, content_type: str = "", correlation: bytes = b"") -> bytes:
+def publish(
+    topic: str,
+    payload: bytes,
+    packet_id: int,
+    *,
+    content_type: str = "",
+    correlation: bytes = b"",
+    user: Sequence[tuple[str, str]] = (),
+) -> bytes:
     """Return PUBLISH with QoS 1."""
     properties = bytes((_CONTENT_TYPE,)) + _text(content_type) if content_type else b""
     if correlation:
         properties += bytes((_CORRELATION,)) + len(correlation).to_bytes(2, "big") + correlation
+    for key, value in user:
+        properties += bytes((_USER,)) + _text(key) + _text(value)
     return _packet(PUBLISH << 4 | 2, _text(topic) + packet_id.to_bytes(2, "big") + _block(properties) + payload)
 
 

@@ -12,8 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from edgetwin import wire
 from edgetwin.clock import Clock
 from edgetwin.command.admission import Admission
+from edgetwin.errors import LinkError
 from edgetwin.gate.events import Source
 from edgetwin.gate.gate import begin
 from edgetwin.lane.connection import Terms
@@ -25,10 +27,12 @@ from edgetwin.lane.latch import Boot, LatchFile
 from edgetwin.lane.ledger import Ledger, Notice
 from edgetwin.lane.link import CommandLink, LinkHooks
 from edgetwin.lane.moment import Moments
+from edgetwin.lane.outgoing import Message
 from edgetwin.lane.packets import Subscription
 from edgetwin.lane.plan import Plan
 from edgetwin.lane.stream import Arrival
 from edgetwin.motion import Reason, State, Verb, Verdict
+from edgetwin.records import EventKind
 from edgetwin.ros.bell import Bell
 from edgetwin.ros.cmd_vel import MotionPublisher
 from edgetwin.ros.goals import Goals
@@ -43,6 +47,7 @@ _REST_POLL_S = 0.02
 _FAREWELL_S = 0.05
 _LATCH_TIMEOUT_S = 1.0
 _LOOK_S = 0.05
+_ALARMING = frozenset({0x84, 0x86, 0x87, 0x8E})  # MQTT reasons that a person must look into: nothing else mends them
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +159,15 @@ class Serving:
         plan, topics = self._plan, self._plan.topics
         who = (plan.broker.keepalive_s, plan.broker.username, plan.broker.password)
         others = [Subscription(topics.command(verb), retained=False) for verb in Verb if verb is not Verb.STOP]
-        by_command = Terms(f"{plan.robot_id}-command", *who, others, packet_max_bytes=_COMMAND_PACKET_MAX)
-        by_stop = Terms(f"{plan.robot_id}-stop", *who, [Subscription(topics.command(Verb.STOP), retained=True)])
-        moves = LinkHooks(_ignored, self._sheltered(self._arrived), lambda why: self._changed("command", why))
+        stop = Subscription(topics.command(Verb.STOP), retained=True)
+        proof = _proof(plan)
+        by_command = Terms(f"{plan.robot_id}-command", *who, others, proof, packet_max_bytes=_COMMAND_PACKET_MAX)
+        by_stop = Terms(f"{plan.robot_id}-stop", *who, [stop], proof)
+        moves = LinkHooks(_ignored, self._sheltered(self._arrived), lambda error: self._changed("command", error))
         stops = LinkHooks(
             self._sheltered(self._topic_seen),
             self._sheltered(self._stop_arrived),
-            lambda why: self._changed("stop", why),
+            lambda error: self._changed("stop", error),
         )
         return CommandLink(plan.broker, by_command, moves, clock), CommandLink(plan.broker, by_stop, stops, clock)
 
@@ -227,18 +234,27 @@ class Serving:
         keeper.written(number, problem)
         self.desk.latch_written()
 
-    def _changed(self, which: str, why: str | None) -> None:
-        if which == "stop" and why is not None:
+    def _changed(self, which: str, error: LinkError | None) -> None:
+        if which == "stop" and error is not None:
             self.desk.stop_link_lost()
             self.house.lease_changed()
         if self.house.memory.state is State.DOWN:
             return
-        if why is None:
+        if error is None:
             notice = Notice(logging.INFO, "gate.link_up", f"The {which} connection is up.", {"CONNECTION": which})
-        else:
-            words = f"The {which} connection is down: {why}; nothing can be asked of the robot there."
-            notice = Notice(logging.WARNING, "gate.link_down", words, {"CONNECTION": which})
-        self._ledger.note(notice)
+            self._ledger.note(notice)
+            return
+        words = f"The {which} connection is down: {error}; nothing can be asked of the robot there."
+        self._ledger.note(Notice(logging.WARNING, "gate.link_down", words, {"CONNECTION": which}))
+        if error.reason_code in _ALARMING:
+            self.house.alarms.refused(self.house.memory, words)
+
+
+def _proof(plan: Plan) -> Message:
+    """Return an empty batch of records: for the broker's rules a word of this robot, for a reader nothing at all."""
+    topic = plan.topics.backlog(EventKind.LINK)  # a name that no channel may have
+    batch = wire.batch(plan.robot_id, ())
+    return Message(topic, batch, "application/json", user=((wire.CONTENT_ENCODING, wire.IDENTITY),))
 
 
 def _ignored(_topic: bytes) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edgetwin.gate.limits import GateLimits
 from edgetwin.lane.guard import LATE_NS
 from edgetwin.sim.broker import LocalBroker
 from tests.integration.lab import Robot, until
@@ -30,8 +31,7 @@ def driving(rig: Rig, robot: Robot, operator: Operator) -> Base:
     """Return a base that is being driven, for as long as a move may last."""
     base = Base(robot, rig.topic)
     rig.becomes("IDLE")
-    assert operator.move(0.3, duration_ms=1000)["verdict"] == "ACCEPTED"
-    until(lambda: base.drives, "a twist")
+    operator.drive(base, duration_ms=rig.plan.limits.duration_max_ns // 1_000_000)
     return base
 
 
@@ -39,7 +39,9 @@ def test_a_lane_that_stalls_is_replaced_by_the_guard(
     broker: LocalBroker, robot: Robot, operator: Operator, tmp_path: Path
 ) -> None:
     """Its loop does nothing for 1.2 s in mid-drive: zeros meanwhile, FAULT after it; only a local reset ends that."""
-    limits = replace(LIMITS, deadman_ns=5_000_000_000)
+    limits = replace(
+        LIMITS, deadman_ns=10_000_000_000, duration_max_ns=10_000_000_000, tick_fault_ns=GateLimits().tick_fault_ns
+    )
     with Rig(broker.port, tmp_path, limits=limits) as rig:
         base = driving(rig, robot, operator)
         rig.on_lane(time.sleep, 1.2)
@@ -59,7 +61,7 @@ def test_a_lane_that_stalls_is_replaced_by_the_guard(
         assert codes[0] == "STALLED"
         assert rig.lane.figures()["guard_trips"] == 1
         assert operator.move()["code"] == "FAULT"
-        assert rig.latch()["state"] == "FAULT"
+        until(lambda: rig.latch()["state"] == "FAULT", "the latch on disk")
 
 
 @pytest.mark.parametrize("where", ["tick", "callback"])

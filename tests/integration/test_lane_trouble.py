@@ -46,8 +46,7 @@ def driving(rig: Rig, robot: Robot, operator: Operator, **more: Any) -> Base:
     """Return a base that is being driven."""
     base = Base(robot, rig.topic)
     rig.becomes("IDLE")
-    assert operator.move(0.3, **more)["verdict"] == "ACCEPTED"
-    until(lambda: base.drives, "a twist")
+    operator.drive(base, **more)
     return base
 
 

@@ -63,3 +63,18 @@ def test_late_ticks_are_told_at_the_first_and_at_every_hundredth() -> None:
         alarms.late(150_000_000)
 
     assert [one.fields["LATE_TICKS"] for one in ledger.take() if isinstance(one, Notice)] == [1, 100, 200]
+
+
+def test_a_broker_that_refuses_us_is_kept_without_a_second_line() -> None:
+    """The link has told the log; the decision is for the audit and for whoever watches the events."""
+    ledger = Ledger(lambda: None)
+    Alarms(ledger, Moments(Hands(), lambda: None)).refused(HELD, "it takes us for another robot")
+    (entry,) = ledger.take()
+    (kept,), missing = ledger.take_audit()
+
+    assert isinstance(entry, DecisionEntry)
+    assert (entry.command, entry.code, entry.verdict) == ("alarm", "NOT_READY", None)
+    assert (entry.before, entry.after, entry.stop_id) == ("HELD", "HELD", "s-1")
+    assert entry.detail == "it takes us for another robot"
+    assert kept == entry
+    assert missing == 0
