@@ -15,7 +15,7 @@ from edgetwin import wire
 from edgetwin.records import Parcel
 from edgetwin.store.block import Block, unpack
 
-PARCEL_RECORDS_MAX = 500
+PARCEL_RECORDS_MAX = 1000
 PARCEL_BYTES_MAX = 262_144  # before compression
 
 

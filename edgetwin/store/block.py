@@ -7,13 +7,13 @@ a block compresses 3 to 20 times where a single record does not, so the flash we
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from edgetwin import wire
 from edgetwin.records import ChannelClass, EventKind
+from edgetwin.store.checksum import checksum
 
 BLOCK_BYTES_MAX = 65_536
 _SEPARATOR = b"\n"  # JSON as we write it has none inside
@@ -60,7 +60,7 @@ class Block:
         """Checksum of everything but the body, which has one of its own."""
         numbers = (self.row, self.event, self.first_seq, self.last_seq, self.count)
         small = (self.lane, self.boot, str(self.channel_class), *numbers)
-        return zlib.crc32(repr(small).encode("utf-8", "replace"))
+        return checksum(*small)
 
 
 def pack(block: Block, records: Sequence[bytes], seqs: Sequence[int]) -> Block:

@@ -53,9 +53,9 @@ class Books:
         self.holdings.take(drafts)
         self._numbers.note_appending(now_ns)
 
-    def appended(self, took_ns: int) -> None:
-        """The disk has answered."""
-        self._numbers.note_appended(took_ns)
+    def answered(self, now_ns: int) -> None:
+        """The disk has answered, whatever it said; on the store's thread."""
+        self._numbers.note_answered(now_ns)
 
     def written(self, row: int) -> None:
         """Rows up to this one are on disk: note it, and save; on the store's thread."""
@@ -71,13 +71,20 @@ class Books:
         self._audit = head
         self._numbers.note_audit(head)
 
-    def look(self, gaps: Gaps) -> None:
-        """Note from where on nobody answers for a lane's numbers: not the broker, not the disk, no gap on disk."""
+    def look(self, gaps: Gaps, settled_ns: int = 0) -> None:
+        """Note from where on nobody answers for a lane's numbers: not the broker, not the disk, no gap on disk.
+
+        Args:
+            gaps: Those in memory only count as nobody.
+            settled_ns: What was ripe then is on disk by now; 0: nothing new is known.
+        """
         lowest = self._ledger.unaccounted()
         for lane, seq in gaps.unwritten_from(self._boot).items():
             if lane not in lowest or seq < lowest[lane][0]:
                 lowest[lane] = seq, lowest.get(lane, (0, 0))[1]
         self._numbers.note_unaccounted(lowest)
+        if settled_ns:
+            self._numbers.note_settled(settled_ns)
 
     def lost_with_the_file(self) -> list[Gap]:
         """Return what only the outbox file held, of this boot and of those before."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from edgetwin.errors import StoreFullError
 from edgetwin.records import ChannelClass, Gap, GapCause
-from edgetwin.store import rows
+from edgetwin.store import gap_rows, rows
 from edgetwin.store.block import BLOCK_BYTES_MAX, Block, keep, pack, unpack
-from edgetwin.store.opening import PAGE_BYTES
+from edgetwin.store.schema import PAGE_BYTES
 from edgetwin.store.shedding import Action, Shedding, Step, kept_at
 from edgetwin.store.sql import Sql
 from edgetwin.wire import seq_of
@@ -159,5 +159,5 @@ def used_pages(sql: Sql) -> int:
 def _note_shed(sql: Sql, block: Block, kept: Block | None) -> int:
     lost = block.count - (kept.count if kept else 0)
     if lost and block.lane:
-        rows.note_gap(sql, Gap(block.lane, block.boot, block.first_seq, block.last_seq, lost, GapCause.SHED))
+        gap_rows.note(sql, Gap(block.lane, block.boot, block.first_seq, block.last_seq, lost, GapCause.SHED))
     return lost

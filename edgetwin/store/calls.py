@@ -28,10 +28,14 @@ def append(
 
 
 def with_numbers(
-    database: Database, *, append: Callable[[Database], int], row: int, save: Callable[[int], None]
-) -> int:
+    database: Database, *, append: Callable[[Database], int], row: int, save: Callable[[int], None],
+    answered: Callable[[], None],
+) -> int:  # fmt: skip
     """Write what `append` writes, up to `row`, and the copy of the numbers beside it: the thread is awake anyway."""
-    shed = append(database)
+    try:
+        shed = append(database)
+    finally:
+        answered()
     save(row)
     return shed
 

@@ -82,23 +82,29 @@ class Commits:
         self._reopen: Callable[[], None] | None = None
         self._appending: asyncio.Future[int] | None = None
         self._saving: asyncio.Future[bool] | None = None
-        self._since_ns = 0
+        self._looked_ns = 0
         self.troubled = False
 
     def tick(self) -> None:
         """Write what is ripe; while there is trouble, keep to the limits of memory."""
-        self.commit()
+        looked_ns = self.commit()
         if self.troubled:
             self._keep_to_memory()
-        self._means.books.look(self._means.gaps)
+        self._means.books.look(self._means.gaps, looked_ns if self._appending is None else 0)
         self._means.timers.later("save", _SAVE_S, self._save)
         if self._means.ledger.young:
             self._means.timers.later("tick", _TROUBLED_LOOK_S if self.troubled else self.look_s, self.tick)
 
-    def commit(self) -> None:
-        """Write what is ripe, and what is urgent, unless something is being written."""
-        if self._appending is None and not self.troubled and not self.closing:  # else: they come back to it
-            self._append(self._means.ledger.cut(self._means.clock.now_ns() - self._ripe_ns))
+    def commit(self) -> int:
+        """Write what is ripe, and what is urgent, unless something is being written; return when it looked, or 0."""
+        if self._appending is not None or self.troubled or self.closing:
+            return 0  # they come back to it
+        now_ns = self._means.clock.now_ns()
+        born_before_ns = now_ns - self._ripe_ns
+        if not self._means.drain.running and self._means.ledger.any_born_before(born_before_ns):
+            born_before_ns = _FOREVER_NS  # no PUBACK will come for the others: one append instead of several
+        self._append(self._means.ledger.cut(born_before_ns), now_ns)
+        return now_ns
 
     def failed(self, error: BaseException, reopen: Callable[[], None] | None = None) -> None:
         """The disk does not do what it should.
@@ -149,9 +155,9 @@ class Commits:
         rows, gaps, safe = means.shelf.take_forgettable(), means.gaps.take_unwritten(), means.gaps.safe()
         await means.writer.call(lambda database: calls.finish(database, rows, gaps, safe))
 
-    def _append(self, drafts: Sequence[Draft]) -> None:
+    def _append(self, drafts: Sequence[Draft], looked_ns: int) -> None:
         if drafts:
-            self._since_ns = self._means.clock.now_ns()
+            self._looked_ns = looked_ns
             self._appending = self._means.writer.call(self._append_call(drafts))
             self._means.timers.later("hang", HANG_S, self._hangs)
             self._appending.add_done_callback(lambda future: self._appended(future, drafts))
@@ -162,13 +168,15 @@ class Commits:
         # While the link is down no row but the open ones is in anybody's hands.
         mine = 0 if means.drain.running else (means.ledger.backlog_end or 0)
         append = partial(calls.append, drafts=drafts, standalone=self._standalone, boot=self._boot, merge_below=mine)
-        return partial(calls.with_numbers, append=append, row=drafts[-1].row, save=means.books.written)
+        answered = partial(_answered, means)
+        return partial(
+            calls.with_numbers, append=append, row=drafts[-1].row, save=means.books.written, answered=answered
+        )
 
     def _appended(self, future: asyncio.Future[int], drafts: Sequence[Draft]) -> None:
         means = self._means
         self._appending = None
         means.timers.drop("hang")
-        means.books.appended(means.clock.now_ns() - self._since_ns)
         if (error := future.exception()) is not None:
             self.failed(error)
             return
@@ -178,7 +186,7 @@ class Commits:
             means.shelf.recount()
             means.gaps.count(GapCause.SHED, shed)
         means.shelf.forget(means.ledger.committed())
-        means.books.look(means.gaps)
+        means.books.look(means.gaps, self._looked_ns)
         means.news.committed()
         means.drain.read_on()
         self.look_if_empty()
@@ -195,7 +203,7 @@ class Commits:
             return
         drafts = self._means.ledger.pending() or self._means.ledger.cut(self._means.clock.now_ns())
         if drafts and self._appending is None:
-            self._append(drafts)
+            self._append(drafts, 0)
         else:
             self._means.timers.later("retry", _RETRY_S, self._retry)
 
@@ -239,3 +247,7 @@ class Commits:
             self.look_if_empty()
         else:
             self._means.writer.call(lambda database: database.answers_for_nothing()).add_done_callback(answered)
+
+
+def _answered(means: Means) -> None:
+    means.books.answered(means.clock.now_ns())

@@ -18,10 +18,11 @@ from pathlib import Path
 
 from edgetwin.errors import StoreFullError
 from edgetwin.records import ChannelClass, Gap, GapCause
+from edgetwin.store import gap_rows
 from edgetwin.store import rows as table
 from edgetwin.store.block import Block, Condition, one_of
 from edgetwin.store.budget import Budget, used_pages
-from edgetwin.store.opening import PAGE_BYTES
+from edgetwin.store.schema import PAGE_BYTES
 from edgetwin.store.sql import Sql
 
 _LAST_ROW = 2**62
@@ -171,17 +172,17 @@ class Database:
         """Write gaps down, to be told of later."""
         with self._sql.transaction():
             for gap in gaps:
-                table.note_gap(self._sql, gap)
+                gap_rows.note(self._sql, gap)
 
     def gaps_to_tell(self) -> list[Gap]:
         """Return the gaps whose event is not safe yet; from now on they grow no more."""
         with self._sql.transaction():
-            return table.tell_gaps(self._sql)
+            return gap_rows.tell(self._sql)
 
     def forget_gaps(self, ids: Sequence[int]) -> None:
         """The events of these gaps are safe."""
         with self._sql.transaction():
-            table.forget_gaps(self._sql, ids)
+            gap_rows.forget(self._sql, ids)
 
     def close(self) -> None:
         """Fold the WAL into the file and close it."""
@@ -190,7 +191,7 @@ class Database:
     def _bury(self, block: Block, reason: int, cause: GapCause) -> None:
         if block.lane:
             gap = Gap(block.lane, block.boot, block.first_seq, block.last_seq, block.count, cause)
-            table.note_gap(self._sql, gap)
+            gap_rows.note(self._sql, gap)
         if len(block.body) <= self._dead_bytes_max:  # or it would push out all the others, and then itself
             table.bury(self._sql, block, reason)
 
@@ -213,7 +214,7 @@ class Database:
         with self._sql.transaction():
             for block in blocks:
                 gap = Gap(block.lane, block.boot, block.first_seq, block.last_seq, block.count, GapCause.SHED)
-                table.note_gap(self._sql, gap)
+                gap_rows.note(self._sql, gap)
         return sum(block.count for block in blocks)
 
 

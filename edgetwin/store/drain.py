@@ -91,6 +91,13 @@ class Drain:
         """Whether rows are, or may be, in anybody's hands."""
         return self._running
 
+    def pace(self, rate_max: float) -> None:
+        """Let so many records per second go from now on; 0: no limit. What the old pace owed is not waited for."""
+        if rate_max != self._rate_max:
+            self._rate_max, self._next_ns = rate_max, 0
+            if self._ready:
+                self._news.ready()
+
     def start(self) -> None:
         """The link is up."""
         self._running = True

@@ -26,7 +26,7 @@ from edgetwin.store import audit
 from edgetwin.store.audit import Break
 from edgetwin.store.number_format import AuditHead
 from edgetwin.store.numbers import read as read_numbers
-from edgetwin.store.opening import APPLICATION_ID, PAGE_BYTES, SCHEMA_VERSION
+from edgetwin.store.schema import APPLICATION_ID, OLDEST_VERSION, PAGE_BYTES, SCHEMA_VERSION
 
 _COPY_BYTES_MAX = 64_000_000
 _LOOK_AT_THE_CLOCK = 20_000  # steps of SQLite's virtual machine
@@ -131,8 +131,8 @@ def _fault_of_head(path: Path) -> str:
         return "it is no database"
     if application != APPLICATION_ID:
         return "it is a database of something else"
-    if version != SCHEMA_VERSION:
-        return f"it is of version {version}, and this edgetwin knows {SCHEMA_VERSION}"
+    if not OLDEST_VERSION <= version <= SCHEMA_VERSION:
+        return f"it is of version {version}, and this edgetwin knows {OLDEST_VERSION} to {SCHEMA_VERSION}"
     return ""
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from edgetwin import wire
 from edgetwin.records import Fate, Gap, GapCause, Parcel, Record
 from edgetwin.store.database import Database, Freed
+from edgetwin.store.gap_rows import joined
 from edgetwin.store.holdings import Holdings
 from edgetwin.store.shelf import Shelf
 from edgetwin.store.timers import Timers
@@ -111,7 +111,7 @@ class Gaps:
         for gap in gaps:
             key = gap.lane, gap.boot, gap.cause
             known = self._unwritten.get(key)
-            self._unwritten[key] = gap if known is None else _joined(known, gap)
+            self._unwritten[key] = gap if known is None else joined(known, gap)
 
     def unwritten_from(self, boot: str) -> Mapping[str, int]:
         """Return lane -> lowest number of a gap of this boot that is in memory only."""
@@ -192,9 +192,3 @@ class Gaps:
 
     def _still_told(self) -> list[tuple[Gap, Record]]:
         return [(gap, record) for gap, record in self._told_unwritten if record.fate is not Fate.ACKED]
-
-
-def _joined(one: Gap, other: Gap) -> Gap:
-    last = None if one.to_seq is None or other.to_seq is None else max(one.to_seq, other.to_seq)
-    count = None if one.count is None or other.count is None else one.count + other.count
-    return replace(one, from_seq=min(one.from_seq, other.from_seq), to_seq=last, count=count)

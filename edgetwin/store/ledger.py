@@ -89,6 +89,10 @@ class Ledger:
         """Take responsibility for a new record."""
         (self._urgent if record.lane.urgent else self._young).append(record)
 
+    def any_born_before(self, born_before_ns: int) -> bool:
+        """Whether `cut` would find more than what is urgent."""
+        return bool(self._young) and self._young[0].born_ns < born_before_ns
+
     def cut(self, born_before_ns: int) -> list[Draft]:
         """Return what must be written now: all urgent records, and the others born before the given time.
 

@@ -20,15 +20,14 @@ from edgetwin import wire
 from edgetwin.records import Gap, GapCause
 
 MAGIC = b"ETWSEQ2\n"
-HEAD = struct.Struct("=8s16s40sIIIIIIQQ32s32sQQQ64x")
-_HEAD_FIELDS = 16
+HEAD = struct.Struct("=8s16s40sIIIIIIQQ32s32sQQQQQ48x")
 SLOT = struct.Struct("=64sQQQQQ24x")
 NUMBER = struct.Struct("@Q")
 FLAG = struct.Struct("@I")
 IN_ORDER_AT, OLDER_VALID_AT = 64, 76
 ROW_AT, AUDIT_AT, AUDIT_HASH_AT = 88, 96, 104
 AUDIT_HASH_BYTES = 32
-NOW_AT, APPEND_SINCE_AT, APPEND_LONGEST_AT = 168, 176, 184
+NOW_AT, APPEND_SINCE_AT, ANSWERED_SINCE_AT, ANSWERED_AT, SETTLED_AT = 168, 176, 184, 192, 200
 NEXT_AT, LOWEST_AT, BORN_AT, KEPT_FROM_AT, KEPT_END_AT = 64, 72, 80, 88, 96
 SEQ_MAX = 1 << 53
 OLDER_BYTES_MAX = 60_000
@@ -69,13 +68,24 @@ class Pace:
         now_ns: When it numbered its last record.
         born_ns: Lane -> birth of the oldest record that nobody answered for.
         append_since_ns: When the append that the disk had not answered was handed over; 0: there was none.
-        append_longest_ns: How long the disk took at most.
+        answered_since_ns: When the newest append that the disk had answered was handed over; 0: there was none.
+        answered_ns: When the disk answered it.
+        settled_ns: The newest look of which all that was ripe is on disk.
     """
 
     now_ns: int = 0
     born_ns: Mapping[str, int] = field(default_factory=dict)
     append_since_ns: int = 0
-    append_longest_ns: int = 0
+    answered_since_ns: int = 0
+    answered_ns: int = 0
+    settled_ns: int = 0
+
+    def disk_ns(self, since_ns: int) -> int:
+        """Return for how long, of the time since then, the disk was busy with the newest two appends."""
+        waits = [(self.answered_since_ns, self.answered_ns), (self.append_since_ns or self.now_ns, self.now_ns)]
+        if self.answered_since_ns == self.append_since_ns:  # killed between the notes of one answer
+            del waits[0]
+        return sum(max(0, end_ns - max(since_ns, begin_ns)) for begin_ns, end_ns in waits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +115,7 @@ def pack_head(content: bytearray, boot: str, lanes: int, older_bytes: int, *, ex
     """Write the head of a new file."""
     kernel = kernel_boot_id().encode()
     flags = (0, lanes, older_bytes, 1, int(exact), 0)
-    HEAD.pack_into(content, 0, MAGIC, boot.encode(), kernel, *flags, 0, 0, b"", b"", 0, 0, 0)
+    HEAD.pack_into(content, 0, MAGIC, boot.encode(), kernel, *flags, 0, 0, b"", b"", 0, 0, 0, 0, 0)
 
 
 def seal(older: Spans) -> bytes:

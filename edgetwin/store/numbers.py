@@ -36,7 +36,8 @@ class Numbers:
         self._counted: dict[str, int] = {}
         self._kept: dict[str, tuple[int, int]] = {}
         self._descriptor = -1  # of the copy; the store's thread alone uses it
-        self._append_longest_ns = 0
+        self._append_since_ns = 0
+        self._noted_ns = 0
         self._audit_turn = 0
 
     def begin(self, lanes: Iterable[str], older: Spans | None = None, audit: AuditHead | None = None) -> None:
@@ -57,6 +58,8 @@ class Numbers:
         for lane, offset in self._slots.items():
             first, end = self._kept.get(lane, _NO_SPAN)
             layout.SLOT.pack_into(content, offset, lane.encode(), self._counted.get(lane, 0), 0, 0, first, end)
+        layout.NUMBER.pack_into(content, layout.APPEND_SINCE_AT, self._append_since_ns)
+        self._noted_ns = 0  # the new file shows none yet
         noted[:] = bytes(content)
         self._noted = noted
         if audit is not None:
@@ -70,11 +73,14 @@ class Numbers:
     def note(self, lane: str, next_seq: int, now_ns: int) -> None:
         """Note how far a lane has counted, and when."""
         self._counted[lane] = next_seq
-        if self._noted is not None:
-            layout.NUMBER.pack_into(self._noted, self._slots[lane] + layout.NEXT_AT, next_seq)
-            layout.NUMBER.pack_into(self._noted, layout.NOW_AT, now_ns)
+        noted = self._noted
+        if noted is not None:
+            layout.NUMBER.pack_into(noted, self._slots[lane] + layout.NEXT_AT, next_seq)
+            if now_ns != self._noted_ns:  # one turn's records have one time
+                self._noted_ns = now_ns
+                layout.NUMBER.pack_into(noted, layout.NOW_AT, now_ns)
             if next_seq == 1:
-                layout.NUMBER.pack_into(self._noted, self._slots[lane] + layout.BORN_AT, now_ns)
+                layout.NUMBER.pack_into(noted, self._slots[lane] + layout.BORN_AT, now_ns)
 
     def note_unaccounted(self, lowest: Mapping[str, tuple[int, int]]) -> None:
         """Note for every lane from which number on, born when, nobody answers; absent: all are accounted for."""
@@ -100,15 +106,22 @@ class Numbers:
 
     def note_appending(self, since_ns: int) -> None:
         """An append was handed to the disk."""
+        self._append_since_ns = since_ns
         if self._noted is not None:
             layout.NUMBER.pack_into(self._noted, layout.APPEND_SINCE_AT, since_ns)
 
-    def note_appended(self, took_ns: int) -> None:
-        """The disk has answered."""
-        if self._noted is not None:
-            self._append_longest_ns = max(took_ns, self._append_longest_ns)
-            layout.NUMBER.pack_into(self._noted, layout.APPEND_LONGEST_AT, self._append_longest_ns)
+    def note_answered(self, now_ns: int) -> None:
+        """The disk has answered; on the store's thread: a loop that hears it late is not the disk's fault."""
+        since_ns, self._append_since_ns = self._append_since_ns, 0
+        if self._noted is not None and since_ns:
+            layout.NUMBER.pack_into(self._noted, layout.ANSWERED_SINCE_AT, since_ns)
+            layout.NUMBER.pack_into(self._noted, layout.ANSWERED_AT, now_ns)
             layout.NUMBER.pack_into(self._noted, layout.APPEND_SINCE_AT, 0)
+
+    def note_settled(self, looked_ns: int) -> None:
+        """What was ripe at this look is on disk, and was noted so."""
+        if self._noted is not None:
+            layout.NUMBER.pack_into(self._noted, layout.SETTLED_AT, looked_ns)
 
     def note_audit(self, head: AuditHead) -> None:
         """Note the newest entry of the audit that is on disk."""

@@ -17,10 +17,16 @@ from urllib.parse import quote
 
 from edgetwin.errors import StoreDamagedError, StoreError
 from edgetwin.store import wal
+from edgetwin.store.schema import (
+    APPLICATION_ID,
+    OLDEST_VERSION,
+    PAGE_BYTES,
+    SCHEMA,
+    SCHEMA_VERSION,
+    TABLES,
+    upgrade,
+)
 
-APPLICATION_ID = 0x45545731  # "ETW1"
-SCHEMA_VERSION = 1
-PAGE_BYTES = 4096
 QUARANTINED_MAX = 2
 _SIDE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 _QUICK_CHECK_MAX_BYTES = 16_000_000  # a larger file would take seconds; its damage shows when it is read
@@ -31,33 +37,7 @@ _VERSION_PLAUSIBLE = 1000  # above it is damage, not another edgetwin
 _USER_VERSION_AT = 60
 _APPLICATION_ID_AT = 68
 _OUR_TABLE = b"CREATE TABLE block"
-_TABLES = {"block", "total", "counter", "gap", "dead"}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-
-_SCHEMA = f"""
-PRAGMA page_size = {PAGE_BYTES};
-BEGIN;
-CREATE TABLE block (
-    row INTEGER PRIMARY KEY, lane TEXT NOT NULL, boot TEXT NOT NULL, class TEXT NOT NULL, event INTEGER NOT NULL,
-    first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, count INTEGER NOT NULL, crc INTEGER NOT NULL,
-    body BLOB NOT NULL
-);
-CREATE TABLE total (lane TEXT PRIMARY KEY, records INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE gap (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, lane TEXT NOT NULL, boot TEXT NOT NULL, from_seq INTEGER NOT NULL,
-    to_seq INTEGER, count INTEGER, cause TEXT NOT NULL, told INTEGER NOT NULL DEFAULT 0
-);
-CREATE UNIQUE INDEX gap_untold ON gap (lane, boot, cause) WHERE told = 0;
-CREATE TABLE dead (
-    row INTEGER PRIMARY KEY, lane TEXT NOT NULL, boot TEXT NOT NULL, first_seq INTEGER NOT NULL,
-    last_seq INTEGER NOT NULL, count INTEGER NOT NULL, body BLOB NOT NULL, reason INTEGER NOT NULL
-);
-INSERT INTO counter VALUES ('next_row', 1);
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-COMMIT;
-"""  # noqa: S608  # three numbers of ours
 
 
 def connect(path: Path, wal_pages: int) -> sqlite3.Connection:
@@ -81,8 +61,10 @@ def connect(path: Path, wal_pages: int) -> sqlite3.Connection:
         connection.text_factory = _text  # damage in a text must not look like a failing disk
         try:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE").close()  # one connection, ever: no -shm, no sharing
-            _check(connection, path)
+            version = _check(connection, path)
             _configure(connection, wal_pages)
+            if version < SCHEMA_VERSION:
+                upgrade(connection)
         except BaseException:
             connection.close()
             raise
@@ -169,7 +151,7 @@ def _create_if_absent(path: Path) -> None:
     connection = sqlite3.connect(scratch, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = OFF").close()
-        connection.executescript(_SCHEMA)
+        connection.executescript(SCHEMA)
     finally:
         connection.close()
     scratch.chmod(0o600)
@@ -219,21 +201,23 @@ def _configure(connection: sqlite3.Connection, wal_pages: int) -> None:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def _check(connection: sqlite3.Connection, path: Path) -> int:
+    """Return its version."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    if application_id != APPLICATION_ID or version != SCHEMA_VERSION:
-        msg = f"{path}: of version {version}, this edgetwin knows {SCHEMA_VERSION}"
+    if application_id != APPLICATION_ID or not OLDEST_VERSION <= version <= SCHEMA_VERSION:
+        msg = f"{path}: of version {version}, this edgetwin knows {OLDEST_VERSION} to {SCHEMA_VERSION}"
         raise StoreDamagedError(msg)
-    if not tables >= _TABLES:
-        msg = f"{path}: without {', '.join(sorted(_TABLES - tables))}"
+    if not tables >= TABLES:
+        msg = f"{path}: without {', '.join(sorted(TABLES - tables))}"
         raise StoreDamagedError(msg)
     if path.stat().st_size <= _QUICK_CHECK_MAX_BYTES:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             msg = f"{path}: {verdict}"
             raise StoreDamagedError(msg)
+    return int(version)
 
 
 def _quarantined(path: Path) -> list[Path]:

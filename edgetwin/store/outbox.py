@@ -148,7 +148,8 @@ class Outbox:
         self._ledger.put(record)
         if record.lane.urgent:
             self._loop.call_soon(self._commits.commit)
-        self._timers.later("tick", self._commits.look_s, self._commits.tick)
+        if "tick" not in self._timers.waiting:
+            self._timers.later("tick", self._commits.look_s, self._commits.tick)
 
     def audit(self, entries: Sequence[bytes | Mapping[str, object]], *, at_once: bool = True) -> None:
         """Keep decisions of the gate, in order, in a chain; never shed, never in the way of anything.

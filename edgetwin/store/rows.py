@@ -1,24 +1,23 @@
-"""Keep room: the statements on blocks and on gaps.
+"""Keep room: the statements on blocks.
 
-In: a connection inside a transaction; blocks, gaps     Out: blocks, gaps, counts.
+In: a connection inside a transaction; blocks     Out: blocks, counts.
 Nothing here commits.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgetwin.records import ChannelClass, Gap, GapCause
+from edgetwin.records import ChannelClass
 from edgetwin.store.block import Block, Condition, restored
 from edgetwin.store.sql import Sql
 
 _COLUMNS = "row, lane, boot, class, event, first_seq, last_seq, count, crc, body"
 _SELECT = f"SELECT {_COLUMNS} FROM block"  # noqa: S608
 _SMALL_COLUMNS = "row, lane, boot, class, event, first_seq, last_seq, count, crc"
-_GAP_COLUMNS = "lane, boot, from_seq, to_seq, count, cause"
 _LAST_ROW = 2**62
 _SEQ_MAX = 2**53
 _MIRROR = "~"  # a lane's total stands twice, once negative: damage to either shows
@@ -142,29 +141,6 @@ def newest(sql: Sql) -> int:
     return int(found[0][0] or 0)
 
 
-def note_gap(sql: Sql, gap: Gap) -> None:
-    """Add a gap to the one of its lane, boot and cause that nobody was told of yet."""
-    sql.execute(
-        f"INSERT INTO gap ({_GAP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "  # noqa: S608
-        "ON CONFLICT (lane, boot, cause) WHERE told = 0 DO UPDATE SET "
-        "from_seq = min(from_seq, excluded.from_seq), to_seq = max(to_seq, excluded.to_seq), "
-        "count = count + excluded.count",
-        (gap.lane, gap.boot, gap.from_seq, gap.to_seq, gap.count, gap.cause),
-    )
-
-
-def tell_gaps(sql: Sql) -> list[Gap]:
-    """Return all gaps whose event is not safe; from now on they grow no more."""
-    sql.execute("UPDATE gap SET told = 1")
-    return [_gap(row) for row in sql.execute(f"SELECT {_GAP_COLUMNS}, id FROM gap ORDER BY id")]  # noqa: S608
-
-
-def forget_gaps(sql: Sql, ids: Sequence[int]) -> None:
-    """The events of these gaps are safe."""
-    for gap_id in ids:
-        sql.execute("DELETE FROM gap WHERE id = ? AND told = 1", (gap_id,))
-
-
 def bury(sql: Sql, block: Block, reason: int) -> None:
     """Add a block to the dead letters, as the newest of them."""
     sql.execute(
@@ -207,14 +183,3 @@ def _as_it_stands(found: tuple[Any, ...], body: object) -> Block:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int) and 0 <= value < _SEQ_MAX
-
-
-def _gap(found: tuple[Any, ...]) -> Gap:
-    """Return the gap of a row, wider where its numbers are damaged; of no lane where nobody can tell whose it was."""
-    lane, boot, from_seq, to_seq, count, cause, gap_id = found
-    if not isinstance(lane, str) or not isinstance(boot, str):
-        return Gap("", "", 0, None, None, GapCause.DAMAGED, gap_id)
-    known = GapCause(cause) if cause in set(GapCause) else GapCause.DAMAGED
-    first = from_seq if _is_number(from_seq) else 0
-    last = to_seq if _is_number(to_seq) and to_seq >= first else None
-    return Gap(lane, boot, first, last, count if _is_number(count) else None, known, gap_id)

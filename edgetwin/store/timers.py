@@ -7,34 +7,38 @@ from collections.abc import Callable
 
 
 class Timers:
-    """Timers on the running loop."""
+    """Timers on the running loop.
+
+    Attributes:
+        waiting: Those that are set: who asks for each record looks here first.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self.waiting: dict[str, asyncio.TimerHandle] = {}
         self._closed = False
 
     def later(self, name: str, delay_s: float, function: Callable[[], object]) -> None:
         """Call `function` after a while, unless a timer of this name is set, or all are closed."""
-        if name in self._timers or self._closed:
+        if name in self.waiting or self._closed:
             return
 
         def run() -> None:
-            self._timers.pop(name, None)
+            self.waiting.pop(name, None)
             function()
 
-        self._timers[name] = self._loop.call_later(delay_s, run)
+        self.waiting[name] = self._loop.call_later(delay_s, run)
 
     def drop(self, name: str) -> None:
         """Cancel one, if it is set."""
-        if (timer := self._timers.pop(name, None)) is not None:
+        if (timer := self.waiting.pop(name, None)) is not None:
             timer.cancel()
 
     def clear(self) -> None:
         """Cancel all."""
-        for timer in self._timers.values():
+        for timer in self.waiting.values():
             timer.cancel()
-        self._timers.clear()
+        self.waiting.clear()
 
     def close(self) -> None:
         """Cancel all, and set no more."""

@@ -17,7 +17,8 @@ from edgetwin.continuity import Continuity
 from edgetwin.records import GapCause
 from edgetwin.sim.broker import LocalBroker
 from edgetwin.store import wal
-from edgetwin.store.opening import PAGE_BYTES, SCHEMA_VERSION
+from edgetwin.store.checksum import checksum
+from edgetwin.store.schema import PAGE_BYTES, SCHEMA_VERSION
 from tests.integration.lab import Daemon, Robot, Witness, until
 from tests.proofs.broken_store import MAX_BYTES, UP_S, Original, tried
 from tests.proofs.keeper import ODOM, Keeper, covered
@@ -181,19 +182,20 @@ def test_a_row_that_is_damaged_beyond_knowing_what_it_was_is_told(store: Path, o
         "'odom', 'damaged', 'x', 4, 5, 'crash'",
         "'odom', 'damaged', 0, 'z', x'ff', 'crash'",
         "'odom', 'damaged', 0, 9223372036854775807, 5, 'crash'",
+        "'odom', 'damaged', 0, 4, 5, 'crash'",  # looks sound; its checksum knows
         "x'ff', x'ff', 0, 4, 5, 'crash'",
     ],
 )
-def test_a_gap_with_damaged_columns_is_told_wider_and_stops_nothing(
-    values: str, store: Path, original: Original
-) -> None:
-    """Where its numbers cannot be believed it has no end; where nobody knows whose it was, all that was is told."""
-    _sql(store / "outbox.db", f"INSERT INTO gap VALUES (100, {values}, 0)")  # noqa: S608
+def test_a_damaged_gap_is_never_believed_and_stops_nothing(values: str, store: Path, original: Original) -> None:
+    """Not even where it looks sound; everything that the file may have held is told as damaged."""
+    _sql(store / "outbox.db", f"INSERT INTO gap VALUES (100, {values}, 0, 7)")  # noqa: S608
 
     outcome = tried(store, original)
 
     assert (outcome.wrong, outcome.quarantined) == ([], [])
     assert outcome.arrived == original.content
+    assert {(gap.boot, gap.cause) for gap in outcome.gaps} >= {("old", GapCause.DAMAGED)}
+    assert "damaged" not in {gap.boot for gap in outcome.gaps}
 
 
 def test_a_damaged_gap_does_not_silence_the_others(store: Path) -> None:
@@ -206,8 +208,9 @@ def test_a_damaged_gap_does_not_silence_the_others(store: Path) -> None:
         await keeper.outbox.close()
         return [gap.boot for gap in keeper.lost]
 
-    _sql(store / "outbox.db", "INSERT INTO gap VALUES (100, 'odom', 'damaged', 0, 4, 5, 'crasx', 0)")
-    _sql(store / "outbox.db", "INSERT INTO gap VALUES (101, 'odom', 'sound', 0, 4, 5, 'crash', 0)")
+    sound = checksum("odom", "sound", 0, 4, 5, "crash")
+    _sql(store / "outbox.db", "INSERT INTO gap VALUES (100, 'odom', 'damaged', 0, 4, 5, 'crasx', 0, 7)")
+    _sql(store / "outbox.db", f"INSERT INTO gap VALUES (101, 'odom', 'sound', 0, 4, 5, 'crash', 0, {sound})")  # noqa: S608
 
     assert "sound" in asyncio.run(story())
 

@@ -85,7 +85,7 @@ def test_events_leave_one_by_one_on_their_own_topic_and_say_that_they_are_late()
 def test_a_parcel_is_bounded_in_bytes_and_in_records() -> None:
     """Counted before compression; one row is the least."""
     by_size = _PACKER.pack([_block(row, "odom", row * 10, 10, size=1000) for row in range(1, 11)], {}, 30_000)
-    by_count = _PACKER.pack([_block(row, "odom", row * 100, 100) for row in range(1, 11)], {}, PARCEL_BYTES_MAX)
+    by_count = _PACKER.pack([_block(row, "odom", row * 100, 100) for row in range(1, 21)], {}, PARCEL_BYTES_MAX)
 
     assert [len(parcel.rows) for parcel in by_size.parcels] == [2, 2, 2, 2, 2]
     assert [parcel.count for parcel in by_count.parcels] == [PARCEL_RECORDS_MAX, PARCEL_RECORDS_MAX]

@@ -12,7 +12,7 @@ import pytest
 from edgetwin.store.block import Block
 from edgetwin.store.database import Database
 from edgetwin.store.numbers import Numbers
-from edgetwin.store.opening import PAGE_BYTES
+from edgetwin.store.schema import PAGE_BYTES
 from edgetwin.store.sql import Sql
 from tests.store.blocks import block, footprint, kept, noted
 

@@ -17,7 +17,7 @@ from edgetwin.errors import StoreError
 from edgetwin.records import Gap, GapCause
 from edgetwin.store.block import Block
 from edgetwin.store.database import Database
-from edgetwin.store.opening import APPLICATION_ID, SCHEMA_VERSION
+from edgetwin.store.schema import APPLICATION_ID, SCHEMA_VERSION
 from tests.store.blocks import ROOMY_BYTES, block, noted
 
 

@@ -218,6 +218,31 @@ def test_the_rate_is_that_of_the_settings(path: Path) -> None:
     play(path, story, clock, backlog_rate_max=100.0)
 
 
+def test_another_rate_holds_at_once(path: Path) -> None:
+    """A parcel owes an hour of silence at the old rate: it is not waited for, and the new rate holds from there on."""
+    clock = StoppedClock()
+
+    async def story(bench: Bench) -> None:
+        for _ in range(4):
+            await bench.stored(GAP, count=1)
+        bench.outbox.start_draining()
+        await bench.backlog_of(1)
+        assert bench.take() is None
+        seen = bench.heard.changed
+        bench.outbox.drain.pace(100.0)
+        assert bench.heard.changed > seen
+        assert bench.take() is not None
+        assert bench.take() is None
+        bench.outbox.drain.pace(100.0)
+        assert bench.take() is None
+        clock.shown_ns += 10_000_000
+        assert bench.take() is not None
+        bench.outbox.drain.pace(0.0)
+        assert bench.take() is not None
+
+    play(path, story, clock, backlog_rate_max=1.0 / 3600.0)
+
+
 def test_a_paced_drain_says_when_it_can_go_on(path: Path) -> None:
     """Nobody needs to ask in between."""
 

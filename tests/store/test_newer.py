@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from edgetwin.check import _newer_store, _store_faults
-from edgetwin.store.opening import APPLICATION_ID, SCHEMA_VERSION, newer_version
+from edgetwin.store.opening import newer_version
+from edgetwin.store.schema import APPLICATION_ID, SCHEMA_VERSION
 
 
 def _store(path: Path, version: int, application_id: int = APPLICATION_ID) -> Path:

@@ -66,6 +66,47 @@ def test_what_was_noted_survives_a_kill_to_the_number(seq: Path) -> None:
     assert (last.pace.now_ns, dict(last.pace.born_ns)) == (3_000, {"odom": 500})
 
 
+def test_a_kill_shows_how_the_boot_stood_with_its_disk(seq: Path) -> None:
+    """One append was answered, one was under way, one look found nothing ripe: what each has taken is told apart."""
+    numbers = _counted(seq)
+    numbers.note_appending(2_100)
+    numbers.note_answered(2_400)
+    numbers.note_settled(2_050)
+    numbers.note_appending(2_500)
+    numbers.note("odom", 12, 3_000)
+
+    pace = _read(seq).pace
+
+    assert (pace.append_since_ns, pace.answered_since_ns, pace.answered_ns) == (2_500, 2_100, 2_400)
+    assert pace.settled_ns == 2_050
+    assert pace.disk_ns(0) == 300 + 500
+    assert pace.disk_ns(2_300) == 100 + 500
+    assert pace.disk_ns(2_900) == 100
+    numbers.note_answered(3_100)
+    assert (_read(seq).pace.append_since_ns, _read(seq).pace.answered_ns) == (0, 3_100)
+
+
+def test_an_append_handed_over_before_the_numbers_were_begun_is_not_forgotten(seq: Path) -> None:
+    """The disk hung at the start; and an answer to nothing is none."""
+    numbers = Numbers(seq, "first")
+    numbers.note_answered(1)
+    numbers.note_appending(2_500)
+    numbers.begin(_LANES)
+
+    pace = _read(seq).pace
+    assert (pace.append_since_ns, pace.answered_since_ns) == (2_500, 0)
+
+
+@pytest.mark.parametrize(("since_ns", "answered_ns"), [(100, 50), (100, 200)])
+def test_a_kill_between_the_notes_of_one_answer_counts_that_append_once(since_ns: int, answered_ns: int) -> None:
+    """It stands in both places: as answered, with or without the time, and as under way."""
+    pace = number_format.Pace(
+        now_ns=1_000, append_since_ns=since_ns, answered_since_ns=since_ns, answered_ns=answered_ns
+    )
+
+    assert pace.disk_ns(0) == 900
+
+
 def test_before_anything_was_accounted_for_all_of_it_is_a_gap(seq: Path) -> None:
     """Killed before the first look at the books; a lane that never counted is none."""
     _counted(seq)

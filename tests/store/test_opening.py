@@ -13,7 +13,8 @@ import pytest
 
 from edgetwin.errors import StoreDamagedError, StoreError
 from edgetwin.store.database import Database
-from edgetwin.store.opening import SCHEMA_VERSION, connect, set_aside
+from edgetwin.store.opening import connect, set_aside
+from edgetwin.store.schema import SCHEMA_VERSION
 from edgetwin.store.writer import Writer
 from tests.store.blocks import ROOMY_BYTES, block, kept
 

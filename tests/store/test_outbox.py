@@ -10,6 +10,7 @@ from edgetwin.store.database import Database
 from tests.store.blocks import ROOMY_BYTES
 from tests.store.outbox_bench import (
     GAP,
+    INTERVAL_S,
     ODOM,
     QUOTA,
     SCAN,
@@ -21,6 +22,8 @@ from tests.store.outbox_bench import (
     seqs,
     until,
 )
+
+RIPE_NS = round(INTERVAL_S * 3 / 4 * 1e9)
 
 
 def test_what_is_acknowledged_in_time_never_touches_the_disk(path: Path) -> None:
@@ -50,6 +53,39 @@ def test_what_is_not_acknowledged_is_on_disk_after_the_interval(path: Path) -> N
 
     play(path, story)
     assert on_disk(path) == {"odom": 3}
+
+
+def test_without_a_link_one_append_takes_all_that_waits(path: Path) -> None:
+    """Once the oldest is ripe: no PUBACK will come for the others, and each append is a sync."""
+    clock = StoppedClock()
+
+    async def story(bench: Bench) -> None:
+        old = bench.put(count=3)
+        clock.shown_ns += RIPE_NS + 1
+        fresh = bench.put(count=2)
+        await until(lambda: bench.heard.committed > 0)
+        assert [record.row for record in (*old, *fresh)] == [1] * 5
+
+    play(path, story, clock)
+    assert on_disk(path) == {"odom": 5}
+
+
+def test_with_a_link_what_may_still_be_acknowledged_is_not_written(path: Path) -> None:
+    """Only what is ripe; nothing at all while nothing is."""
+    clock = StoppedClock()
+
+    async def story(bench: Bench) -> None:
+        bench.outbox.start_draining()
+        old = bench.put(count=3)
+        clock.shown_ns += RIPE_NS + 1
+        fresh = bench.put(count=2)
+        await until(lambda: bench.heard.committed > 0)
+        await asyncio.sleep(2 * INTERVAL_S)  # more looks, at a clock that stands still
+        assert [record.row for record in (*old, *fresh)] == [1, 1, 1, 0, 0]
+        bench.ack([*old, *fresh])
+
+    play(path, story, clock)
+    assert on_disk(path) == {}
 
 
 def test_an_event_is_written_at_once(path: Path) -> None:

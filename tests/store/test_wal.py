@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgetwin.store import wal
-from edgetwin.store.opening import PAGE_BYTES
+from edgetwin.store.schema import PAGE_BYTES
 from edgetwin.store.wal import Logged
 
 
