@@ -29,12 +29,16 @@ _NAMES: Final = {  # section -> module, imported when it runs: micro alone needs
     "start": "bench.start",
     "outage": "bench.outage",
     "store": "bench.store",
+    "uplink": "bench.uplink",
     "backlog": "bench.backlog",
+    "round_trip": "bench.round_trip",
     "micro": "bench.micro",
     "outbox": "bench.micro_outbox",
     "analytics": "bench.analytics",
     "inference": "bench.inference",
+    "analysed": "bench.analysed",
     "stop": "bench.stop",
+    "mirror": "bench.mirror",
 }
 
 

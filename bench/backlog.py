@@ -35,7 +35,7 @@ reference load running; then the link is mended. Live messages published between
 backlog stand in the column of the full outbox, those published in the same process once it is drained in the other.
 The drain rate is taken between these two arrivals, at a subscriber of QoS 0, without any delay on the way.
 """
-_LANE: Final = Lane("earlier", "live", "backlog", ChannelClass.CRITICAL)
+EARLIER: Final = Lane("earlier", "live", "backlog", ChannelClass.CRITICAL)
 _BOOT = "earlier-boot"
 _SEQ: Final = re.compile(rb'"seq":(\d+)')
 _RECORDS_PER_BLOCK = 100  # 1 kHz in blocks of 100 ms
@@ -98,7 +98,7 @@ def _title(site: Site) -> str:
 
 def fill(path: Path, count: int) -> None:
     """Make an outbox file that holds `count` records of an earlier boot."""
-    numbering, noise = wire.Numbering("bench", _BOOT, _LANE), random.Random(1)
+    numbering, noise = wire.Numbering("bench", _BOOT, EARLIER), random.Random(1)
     database = Database(path, _MAX_BYTES)
     blocks: list[Block] = []
     for row in range(1, count // _RECORDS_PER_BLOCK + 1):
@@ -111,7 +111,7 @@ def fill(path: Path, count: int) -> None:
             )
             for turn in range(row * _RECORDS_PER_BLOCK, (row + 1) * _RECORDS_PER_BLOCK)
         ]
-        empty = Block(row, _LANE.name, _BOOT, _LANE.channel_class, _LANE.is_event, 0, 0, 0, b"")
+        empty = Block(row, EARLIER.name, _BOOT, EARLIER.channel_class, EARLIER.is_event, 0, 0, 0, b"")
         blocks.append(pack(empty, [record.body for record in records], [record.seq for record in records]))
         if len(blocks) == _BLOCKS_PER_APPEND:
             database.append(blocks)
@@ -133,14 +133,14 @@ def _drain(site: Site, outbox: Path) -> tuple[Flow, Flow]:
     with site.cable() as cable, site.loaded(LOAD) as load:
         cable.cut()
         with site.running(with_outbox(outbox), LOAD, port=cable.port) as running:
-            wait_until(lambda: _hears_everything(site), running.child)
+            wait_until(lambda: hears_everything(site), running.child)
             cable.mend()
             wait_until(lambda: is_drained(site), running.child, _DRAIN_MAX_S)
             time.sleep(_REST_S + site.effort.window_s)
             end_us = time.time_ns() // NS_PER_US
             time.sleep(_TAIL_S)
         load.end()
-    earlier, _ = read_tap(running.tap_path, {_LANE.name})
+    earlier, _ = read_tap(running.tap_path, {EARLIER.name})
     live, _ = read_tap(running.tap_path, {stream.channel for stream in LOADS[LOAD]})
     journey = follow(load.sent, live)
     begin_us, drained_us = earlier[0].arrival_us, earlier[-1].arrival_us
@@ -153,7 +153,8 @@ def _drain(site: Site, outbox: Path) -> tuple[Flow, Flow]:
     return _flow(journey, drained_us + round(_REST_S * 1e6), end_us), during
 
 
-def _hears_everything(site: Site) -> bool:
+def hears_everything(site: Site) -> bool:
+    """Whether every channel of the load is heard by the daemon."""
     with suppress(OSError):
         channels = status.read(site.runtime_directory)["channels"]
         return min(float(channel["in_hz"]) for channel in channels.values()) > 0

@@ -88,7 +88,7 @@ def edgetwin(method: Method | None) -> Say:
 
     def say(table: Table) -> Said:
         findings, _ = judge_table(table, default_panels(table.channels, method))
-        times_s, values, labels = _columns(table)
+        times_s, values, labels = columns(table)
         return Said(_alarms(findings), [one.start_s for one in findings.periods], times_s, values, labels)
 
     return say
@@ -96,7 +96,7 @@ def edgetwin(method: Method | None) -> Say:
 
 def tutorial(table: Table) -> Said:
     """Return the tutorial's way."""
-    times_s, values, labels = _columns(table)
+    times_s, values, labels = columns(table)
     alarms = np.zeros(len(values), np.bool_)
     windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW, axis=0)  # the same numbers, without its loop
     spread = windows.std(axis=2)
@@ -118,7 +118,7 @@ def skab(folder: Path, say: Say) -> tuple[Counts, float]:
             labelled = "anomaly" in lines.readline().split(";")
         said = say(Table(path, label="anomaly" if labelled else None))
         if said.labels is None:
-            per_hour = len(said.starts_s) / _hours(said)
+            per_hour = len(said.starts_s) / hours(said)
         else:
             rows = slice(SKAB_WARMUP_ROWS, None)
             counts.add(said.alarms[rows], said.labels[rows], said.times_s[rows])
@@ -127,38 +127,46 @@ def skab(folder: Path, say: Say) -> tuple[Counts, float]:
 
 def nab(folder: Path, say: Say) -> tuple[int, int, float]:
     """Return windows hit, windows in all, and false alarms per day of usual data."""
-    windows: dict[str, list[list[str]]] = json.loads((folder / "label_windows.json").read_text(encoding="utf-8"))
     hit = total = false = 0
     days = 0.0
-    for name, spans in windows.items():
-        said = say(Table(folder / name))
-        first = min(int(NAB_PROBATION * len(said.times_s)), NAB_PROBATION_ROWS_MAX)
-        starts = [start for start in said.starts_s if start >= said.times_s[first]]
-        inside = np.zeros(len(said.times_s), np.bool_)
-        outside = list(starts)
-        for begin, end in (map(_seconds, span) for span in spans):
-            inside |= (said.times_s >= begin) & (said.times_s <= end)
-            hit += any(begin <= start <= end for start in starts)
-            outside = [start for start in outside if not begin <= start <= end]
-            total += 1
-        false += len(outside)
-        step_s = float(np.median(np.diff(said.times_s)))
-        days += float((~inside[first:]).sum()) * step_s / _S_PER_DAY
+    for name, spans in nab_windows(folder).items():
+        counts = nab_counts(say(Table(folder / name)), spans)
+        hit, total, false, days = hit + counts[0], total + counts[1], false + counts[2], days + counts[3]
     return hit, total, false / days
+
+
+def nab_windows(folder: Path) -> dict[str, list[tuple[float, float]]]:
+    """Return file -> its windows, from and until [s]."""
+    windows: dict[str, list[list[str]]] = json.loads((folder / "label_windows.json").read_text(encoding="utf-8"))
+    return {name: [(_seconds(begin), _seconds(end)) for begin, end in spans] for name, spans in windows.items()}
+
+
+def nab_counts(said: Said, spans: Sequence[tuple[float, float]]) -> tuple[int, int, int, float]:
+    """Return windows hit, windows in all, false alarms, and days of usual data of one series."""
+    first = min(int(NAB_PROBATION * len(said.times_s)), NAB_PROBATION_ROWS_MAX)
+    starts = [start for start in said.starts_s if start >= said.times_s[first]]
+    inside = np.zeros(len(said.times_s), np.bool_)
+    outside, hit = list(starts), 0
+    for begin, end in spans:
+        inside |= (said.times_s >= begin) & (said.times_s <= end)
+        hit += any(begin <= start <= end for start in starts)
+        outside = [start for start in outside if not begin <= start <= end]
+    step_s = float(np.median(np.diff(said.times_s)))
+    return hit, len(spans), len(outside), float((~inside[first:]).sum()) * step_s / _S_PER_DAY
 
 
 def boreal(folder: Path, say: Say) -> tuple[float, int, int]:
     """Return events per hour of healthy driving, injected faults seen, and faults in all."""
     events = seen = total = 0
-    hours = 0.0
+    driven_h = 0.0
     for path in sorted(folder.glob("*/pro_*.csv")):
         healthy = say(Table(path))
         events += len(healthy.starts_s)
-        hours += _hours(healthy)
+        driven_h += hours(healthy)
         for faulty, begin_s in _faults(path):
             total += 1
             seen += any(start >= begin_s for start in say(Table(faulty)).starts_s)
-    return events / hours, seen, total
+    return events / driven_h, seen, total
 
 
 def _faults(path: Path) -> Iterator[tuple[Path, float]]:
@@ -190,7 +198,8 @@ def halves(folder: Path, say: Say) -> str:
     return "; ".join(f"{one.f1:.2f} / {one.far:.1%} / {one.mar:.1%}" for one in parts)
 
 
-def _columns(table: Table) -> tuple[Array, Array, Flags | None]:
+def columns(table: Table) -> tuple[Array, Array, Flags | None]:
+    """Return times [s], values and labels of a whole table."""
     blocks = list(table.blocks())
     labels = [block.labels for block in blocks if block.labels is not None]
     return (
@@ -204,7 +213,8 @@ def _alarms(findings: Findings) -> npt.NDArray[np.bool_]:
     return np.concatenate(findings.alarms) > 0
 
 
-def _hours(said: Said) -> float:
+def hours(said: Said) -> float:
+    """Return how long a recording is [h]."""
     return float(said.times_s[-1] - said.times_s[0]) / _S_PER_HOUR
 
 

@@ -113,8 +113,8 @@ def measure(site: Site) -> Section:
     return Section("inference", "Failure model", rows, rounds, _METHOD)
 
 
-def forest_of(leaf_rows: int) -> tuple[Any, bytes]:
-    """Return a forest of 100 trees, and the same as a model that the daemon takes."""
+def forest_of(leaf_rows: int, window_s: float = 60.0) -> tuple[Any, bytes]:
+    """Return a forest of 100 trees, and the same as a model that the daemon takes, with windows that long."""
     numbers = np.random.default_rng(0)
     rows = numbers.normal(size=(4000, len(_FEATURES))).astype(np.float32)
     truth = rows.sum(axis=1) + numbers.normal(0.0, 2.0, 4000) > 1.0
@@ -122,7 +122,7 @@ def forest_of(leaf_rows: int) -> tuple[Any, bytes]:
     entry = [("features", FloatTensorType([None, len(_FEATURES)]))]
     opset = {"": 15, "ai.onnx.ml": 3}
     graph = convert_sklearn(forest, initial_types=entry, options={id(forest): {"zipmap": False}}, target_opset=opset)
-    onnx.helper.set_model_props(graph, write_card(ModelCard(parse_all(_FEATURES), 60.0, 86_400.0)))
+    onnx.helper.set_model_props(graph, write_card(ModelCard(parse_all(_FEATURES), window_s, 86_400.0)))
     content: bytes = graph.SerializeToString()
     load(content)
     return forest, content

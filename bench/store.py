@@ -129,7 +129,7 @@ def _suffer(site: Site, flow: Flow) -> Outage:
     time.sleep(site.effort.outage_s)
     flow.cable.mend()
     mended_us = _now_us()
-    _finish(flow, site.effort.after_s)
+    settled(flow.running.tap, site.effort.after_s, flow.quiet)
     return Outage(begin_us, cut_us, mended_us, _now_us(), before, usage(pid))
 
 
@@ -144,7 +144,7 @@ def _lost_at_kill(site: Site, peer: Peer) -> int:
             stack.enter_context(site.again(flow.running))
             time.sleep(site.effort.settle_s)
             flow.cable.mend()
-            _finish(flow, site.effort.after_s)
+            settled(flow.running.tap, site.effort.after_s, flow.quiet)
     arrivals, _ = read_tap(flow.running.tap_path)
     journey = follow(flow.sent, arrivals)
     return journey.lost(identity for identity in journey.since_heard() if journey.sent_us[identity] < killed_us)
@@ -173,12 +173,11 @@ def _hush(child: Child) -> None:
     os.kill(child.pid, sensor.QUIET)
 
 
-def _finish(flow: Flow, after_s: float) -> None:
+def settled(tapping: Child, after_s: float, quiet: Callable[[], None]) -> None:
     """Return once the link is used again, the source has said its last, and everything that comes has come."""
-    tapping = flow.running.tap
     wait_until(lambda: not _silent(tapping), tapping, _HEARD_MAX_S)
     time.sleep(after_s)
-    flow.quiet()
+    quiet()
     wait_until(lambda: _silent(tapping), tapping, _DRAIN_MAX_S)
 
 

@@ -102,6 +102,12 @@ class Forwarding:
         self.link = Link(broker, self.pump, status, LinkNews(self._link_up, self._link_down), clock)
         self._events = {kind: self.add_lane(topics.event_lane(kind)) for kind in EventKind}
 
+    def retune(self, settings: Settings) -> None:
+        """Take what may change while running: the backlog's rate, and what is announced of the channels' pacing."""
+        self.outbox.drain.pace(settings.store.backlog_rate_max)
+        self._announcement = Parcel(self._topics.channels, announced(settings, self._boot), 0)
+        self.pump.send_control(self._announcement, retain=True)
+
     def add_lane(self, lane: Lane) -> wire.Numbering:
         """Return the numbering of a new lane."""
         numbering = self._numberings[lane.name] = wire.Numbering(self._robot_id, self._boot, lane)
@@ -118,6 +124,7 @@ class Forwarding:
 
     def finish(self) -> None:
         """Nothing new will come: let go what has gathered, and say goodbye to the broker."""
+        self.pump.ticking(False)  # noqa: FBT003  # no tick will come and read the last PUBACKs
         self.link.publish_status(LinkState.STOPPING)
         self._flush()
         self.link.stop()
@@ -160,7 +167,9 @@ class Forwarding:
         lane = records[0].lane
         numbering = self._numberings[lane.name]
         if len(records) > 1:
-            payload = wire.batch(self._robot_id, map(numbering.standalone, records))
+            is_json = lane.encoding is Encoding.JSON  # then a record stands alone as it is
+            parts = [record.body for record in records] if is_json else map(numbering.standalone, records)
+            payload = wire.batch(self._robot_id, parts)
             return Parcel(lane.live_topic, payload, len(records), lane.qos, records=records)
         record = records[0]
         if lane.encoding is Encoding.JSON:

@@ -121,6 +121,10 @@ class Link:
         """Say goodbye and end `run`; what is in flight gets a second for its PUBACK."""
         self._stopping.set()
 
+    def meet_next(self, broker: Broker) -> None:
+        """Be this to the broker from the next connection on; the one that is up stays as it is."""
+        self._broker = broker
+
     @property
     def stopping(self) -> bool:
         """Whether the end was asked for."""

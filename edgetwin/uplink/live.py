@@ -55,6 +55,11 @@ class LiveLane:
         """Whether `take` has something."""
         return bool(self._urgent or self._ready)
 
+    @property
+    def has_urgent(self) -> bool:
+        """Whether the next parcel is of a lane that waits for nobody."""
+        return bool(self._urgent)
+
     def put(self, record: Record) -> None:
         """Take a record in."""
         queue = self._queues.get(record.lane.name)
@@ -83,7 +88,18 @@ class LiveLane:
             return None
         queue = queues.popleft()
         alone = queue.lane.is_event or (not self._gather and self.waiting <= room)
-        records = self._pop(queue, 1 if alone else PARCEL_RECORDS_MAX)
+        return self._take_from(queue, 1 if alone else PARCEL_RECORDS_MAX)
+
+    def take_full(self) -> Parcel | None:
+        """Return the parcel of a lane on which more waits than one parcel holds, or None: to wait gains it nothing."""
+        for queue in self._ready:
+            if queue.size >= self.parcel_bytes_max:
+                self._ready.remove(queue)
+                return self._take_from(queue, PARCEL_RECORDS_MAX)
+        return None
+
+    def _take_from(self, queue: _Queue, count_max: int) -> Parcel:
+        records = self._pop(queue, count_max)
         queue.ready = bool(queue.records)
         if queue.ready:
             (self._urgent if queue.lane.urgent else self._ready).append(queue)

@@ -3,7 +3,8 @@
 In: live and backlog parcels, PUBACKs     Out: PUBLISH packets; each parcel settled, refused or returned.
 
 One window for everything (the broker's Receive Maximum, at most 20). The backlog may fill all of it but
-a reserve, so a fresh sample never waits for an old one's acknowledgement.
+a reserve, so a fresh sample never waits for an old one's acknowledgement. Where round trips are long, live parcels
+leave at intervals (`spacing`): a window that is used up in a burst would stay shut for the rest of the round trip.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgetwin.clock import Clock
-from edgetwin.records import Encoding, Fate, Lane, Parcel, Record
-from edgetwin.uplink import packets
+from edgetwin.clock import NS_PER_S, Clock
+from edgetwin.records import Fate, Parcel, Record
 from edgetwin.uplink.live import LiveLane
+from edgetwin.uplink.routes import NO_ROUTE, Routes
 from edgetwin.uplink.session import Session
-from edgetwin.wire import JSON_CONTENT_TYPE
+from edgetwin.uplink.spacing import Spacing
 
-_LIVE_SHARE = 4  # a quarter of the window is never given to the backlog
+_SPREAD_SHARE = 2  # where round trips are long, live and backlog have half of the window each
+_LIVE_SHARE = 4  # a quarter of the window is never given to the backlog, nor spread over a long round trip
 _FAILURE = 0x80
 _ALONE_BYTES_MAX = 16_384
-_NO_ROUTE = (b"", b"")
 _UNREAD_TURNS_MAX = 3  # a read costs as much as two records; PUBACKs can wait, the commit interval is ten times longer
 _PACKET_OVERHEAD_BYTES = 512  # fixed header, topic and properties, generously
 
@@ -67,9 +68,11 @@ class Pump:
         self._unread_turns = 0
         self.idle = asyncio.Event()
         self.idle.set()
-        self._routes: dict[str, tuple[bytes, bytes]] = {}
-        self._topics: dict[str, bytes] = {}
-        self._properties: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
+        self._routes = Routes()
+        self._spacing = Spacing()
+        self._at_once = 0  # with fewer in flight, a live parcel leaves without waiting
+        self._live_sent_ns = 0
+        self._turn: asyncio.TimerHandle | None = None
 
     @property
     def in_flight(self) -> int:
@@ -79,18 +82,19 @@ class Pump:
     def oldest_age_ns(self) -> int:
         """How long the oldest PUBLISH has waited for its PUBACK [ns]; 0 when there is none."""
         oldest = next(iter(self._in_flight.values()), None)
-        if oldest is None:
-            return 0
-        return self._clock.now_ns() - (oldest.born_ns if isinstance(oldest, Record) else oldest.sent_ns)
+        return 0 if oldest is None else self._age_ns(oldest)
 
     def attach(self, session: Session) -> None:
         """Send through this session from now on."""
         self._session = session
+        self._spacing = Spacing()
+        self._at_once = session.window
         self.kick()
 
     def detach(self) -> list[Record]:
         """The session is over: return the live records whose PUBACK will not come, oldest first."""
         self._session = None
+        self._drop_turn()
         returned: list[Record] = []
         for sent in self._in_flight.values():
             returned.extend((sent,) if isinstance(sent, Record) else sent.records)
@@ -106,25 +110,16 @@ class Pump:
         The short way of most records on a healthy link; all others go through the live lane.
         """
         session = self._session
-        if session is None or self._live.waiting or len(self._in_flight) >= session.window:
+        if session is None or self._live.waiting or len(self._in_flight) >= self._at_once:
             return False
-        lane = record.lane
-        route = self._routes.get(lane.name) or self._route(lane)
-        if route is _NO_ROUTE or record.size > _ALONE_BYTES_MAX or session.over or session.congested:
+        route = self._routes.of_lane(record.lane)
+        if route is NO_ROUTE or record.size > _ALONE_BYTES_MAX or session.over or session.congested:
             return False
         record.fate = Fate.IN_FLIGHT
         packet_id = session.publish_nowait(route[0], record.body, route[1])
         self._in_flight[packet_id] = record
         self.idle.clear()
         return True
-
-    def _route(self, lane: Lane) -> tuple[bytes, bytes]:
-        """Return topic and properties of a lane whose records can take the short way, and remember them."""
-        route = _NO_ROUTE
-        if lane.encoding is Encoding.JSON and lane.qos == 1:
-            route = (packets.utf8_string(lane.live_topic), packets.publish_properties(JSON_CONTENT_TYPE))
-        self._routes[lane.name] = route
-        return route
 
     def kick(self) -> None:
         """There may be something to send: look at the end of this turn."""
@@ -178,6 +173,8 @@ class Pump:
         sent = self._in_flight.pop(packet_id, None)
         if sent is None:
             return
+        if len(self._in_flight) >= self._at_once // _LIVE_SHARE:  # with fewer under way nobody asks
+            self._learn(sent)
         if isinstance(sent, Parcel):
             self._settle(sent, reason_code)
         elif reason_code < _FAILURE:
@@ -206,9 +203,8 @@ class Pump:
         while self._control and self._room(session):
             control, retain = self._control.popleft()
             self._send(session, control, retain=retain)
-        while (room := self._room(session)) and (live := self._live.take(room)) is not None:
-            self._send(session, live)
-        backlog_max = session.window - session.window // _LIVE_SHARE
+        self._send_live(session)
+        backlog_max = session.window - session.window // (_SPREAD_SHARE if self._spacing.needed else _LIVE_SHARE)
         while self._backlog_in_flight < backlog_max and self._room(session):
             backlog = self._settlement.take_backlog()
             if backlog is None:
@@ -216,6 +212,41 @@ class Pump:
             self._send(session, backlog)
         if not self._in_flight and not self._live.has_ready:
             self.idle.set()
+
+    def _send_live(self, session: Session) -> None:
+        self._drop_turn()
+        while self._live.has_ready and (room := self._room(session)):
+            at_once = self._at_once - len(self._in_flight)
+            wait_ns = 0 if at_once > 0 or self._live.has_urgent else self._wait_ns(session)
+            live = self._live.take_full() if wait_ns else self._live.take(max(1, min(room, at_once)))
+            if live is None:
+                self._turn = self._loop.call_later(wait_ns / NS_PER_S, self._pump)
+                return
+            self._send(session, live)
+
+    def _wait_ns(self, session: Session) -> int:
+        """Return how long the next live parcel should wait for its turn; if not at all, this is its turn."""
+        now_ns = self._clock.now_ns()
+        places = session.window - (session.window // _SPREAD_SHARE if self._backlog_in_flight else self._at_once)
+        wait_ns = self._spacing.wait_ns(max(1, places), now_ns - self._live_sent_ns)
+        if not wait_ns:
+            self._live_sent_ns = now_ns
+        return wait_ns
+
+    def _drop_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+
+    def _learn(self, sent: Parcel | Record) -> None:
+        """Take note of how long a PUBACK took, and whether the window must be spread for it."""
+        session = self._session
+        if session is not None:
+            self._spacing.acknowledged(self._age_ns(sent))
+            self._at_once = max(1, session.window // _LIVE_SHARE) if self._spacing.needed else session.window
+
+    def _age_ns(self, sent: Parcel | Record) -> int:
+        return self._clock.now_ns() - (sent.born_ns if isinstance(sent, Record) else sent.sent_ns)
 
     def _room(self, session: Session) -> int:
         """PUBLISHes that may leave now; none once the session is over, so that what is taken can be sent."""
@@ -229,7 +260,11 @@ class Pump:
             return
         parcel.sent_ns = self._clock.now_ns()
         packet_id = session.publish_nowait(
-            self._topic(parcel.topic), parcel.payload, self._property_block(parcel), qos=parcel.qos, retain=retain
+            self._routes.topic(parcel.topic),
+            parcel.payload,
+            self._routes.properties(parcel),
+            qos=parcel.qos,
+            retain=retain,
         )
         if parcel.qos == 0:
             self._settlement.acked(parcel)
@@ -237,18 +272,3 @@ class Pump:
         self._in_flight[packet_id] = parcel
         if parcel.rows:
             self._backlog_in_flight += 1
-
-    def _topic(self, topic: str) -> bytes:
-        encoded = self._topics.get(topic)
-        if encoded is None:
-            encoded = self._topics[topic] = packets.utf8_string(topic)
-        return encoded
-
-    def _property_block(self, parcel: Parcel) -> bytes:
-        key = (parcel.content_type, parcel.user_properties)
-        if len(parcel.user_properties) > 1:  # the envelope of a cdr record: new each time
-            return packets.publish_properties(*key)
-        block = self._properties.get(key)
-        if block is None:
-            block = self._properties[key] = packets.publish_properties(*key)
-        return block

@@ -22,7 +22,11 @@ pytest.importorskip("rclpy")
 if find_mosquitto() is None:
     pytest.skip("needs mosquitto", allow_module_level=True)
 
-_PARTS = (("reference", "start", "outage", "micro"), ("store", "backlog", "outbox", "inference"), ("stop",))
+_PARTS = (
+    ("reference", "start", "outage", "micro"),
+    ("store", "backlog", "outbox", "inference"),
+    ("stop", "analysed", "mirror"),
+)
 _SECTIONS = {name for part in _PARTS for name in part}
 _REPOSITORY = Path(__file__).parents[2]
 _SHORT_MAX_S = 170
@@ -109,6 +113,17 @@ def test_no_way_of_forwarding_loses_its_figures(short: tuple[dict[str, Any], str
     assert set(store["CPU per message"]) == {"mosquitto bridge", "paho's queue", "edgetwin"}
     assert all(value > 0 for value in store["CPU per message"].values())
     assert backlog["backlog records that never came"]["20,000 records"] == 0
+
+
+@pytest.mark.timeout(180)
+def test_the_judges_are_at_work_where_they_are_measured(short: tuple[dict[str, Any], str, Path]) -> None:
+    """The daemon with analytics has its memory and its CPU, beside the one without."""
+    sections, _, _ = short
+    rows = {row["figure"]: row["values"] for row in sections["analysed"]["rows"]}
+
+    assert rows["memory (RSS)"]["with analytics"] > rows["memory (RSS)"]["edgetwin"] > 0
+    assert all(value > 0 for value in rows["CPU per message"].values())
+    assert rows["windows that the model judged"].keys() == {"with analytics", "with analytics, 0.1 s"}
 
 
 @pytest.mark.timeout(180)

@@ -100,17 +100,3 @@ def test_an_environment_that_would_kill_rclpy_is_one_line(
         assert len(daemon.log.splitlines()) == 1
     finally:
         daemon.kill()
-
-
-def test_sighup_says_what_a_restart_would_change(broker: LocalBroker, tmp_path: Path) -> None:
-    """Reload never changes half of the settings, and never ends the daemon."""
-    with Daemon(tmp_path, configuration(broker.port, tmp_path, SECTION)) as daemon:
-        assert daemon.process is not None
-        daemon.process.send_signal(signal.SIGHUP)
-        until(lambda: "nothing has changed" in daemon.log, "a word about the same settings")
-        daemon.config.write_text(daemon.config.read_text().replace("rate_hz_max = 1000", "rate_hz_max = 5"))
-        daemon.process.send_signal(signal.SIGHUP)
-        until(lambda: "[channels] changed; restart to use it" in daemon.log, "a word about the change")
-        daemon.config.write_text("nonsense")
-        daemon.process.send_signal(signal.SIGHUP)
-        until(lambda: "Reload refused: robot.toml" in daemon.log, "a word about the nonsense")

@@ -59,6 +59,24 @@ def test_without_room_what_waits_on_a_lane_leaves_together() -> None:
     assert _drain(live, 1) == [[0, 2, 4], [1, 3]]
 
 
+def test_a_lane_that_fills_a_parcel_can_be_taken_before_its_turn() -> None:
+    """The first of those that do; the others wait for theirs, and so does what is left of it."""
+    live = LiveLane(_pack)
+    for seq in range(4):
+        live.put(_record(_SCAN, seq, 100))
+    assert live.take_full() is None
+    for seq in range(5):
+        live.put(_record(_ODOM, seq, PARCEL_BYTES_MAX // 4))
+    parcel = live.take_full()
+    assert parcel is not None
+
+    assert [record.seq for record in parcel.records] == [0, 1, 2, 3]
+    assert {record.fate for record in parcel.records} == {Fate.IN_FLIGHT}
+    assert live.take_full() is None
+    assert _drain(live, 1) == [[0, 1, 2, 3], [4]]
+    assert (live.waiting, live.has_ready) == (0, False)
+
+
 def test_the_lane_that_waited_longest_is_next() -> None:
     """No lane starves another."""
     live = _filled([_ODOM, _ODOM, _SCAN])
