@@ -36,7 +36,8 @@ def main(arguments: argparse.Namespace) -> int:
     wish = wish_of(arguments)
     if wish.plot is not None:
         plot.require()
-    looker = Looker(sys.stdout, watch=wish.watch, as_json=wish.as_json, csv_path=wish.csv)
+    plotted = wish.plot is not None
+    looker = Looker(sys.stdout, watch=wish.watch, as_json=wish.as_json, csv_path=wish.csv, plotted=plotted)
     try:
         code = uvloop.run(_run(wish, looker, SystemClock()))
     finally:
@@ -77,7 +78,7 @@ async def _run(wish: Wish, looker: Looker, clock: Clock) -> int:
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGINT, _both(interrupted, stopping))
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(mirror.run(look))
+        task = group.create_task(mirror.run(look, always=looker.wants_all))
         waiting = group.create_task(stopping.wait())
         await asyncio.wait((task, waiting), timeout=wish.seconds, return_when=asyncio.FIRST_COMPLETED)
         task.cancel()

@@ -1,9 +1,8 @@
 """Twin wing: the mirror's connection to the broker, made again whenever it breaks.
 
 In: where the broker is, what to subscribe     Out: messages, each by a plain call; up and down; pings out
-QoS 1 and a session that outlives the connection by five minutes: what robots send meanwhile waits at the broker.
-aiomqtt and paho own the connection. Messages pass by aiomqtt's queue, which drops silently when full and costs a task
-each: a plain call instead, so that what we are too slow for waits in TCP. aiomqtt's version is pinned for such reasons.
+QoS 1 and a session that outlives a broken connection by five minutes: what robots send meanwhile waits at the broker.
+When we leave, it ends with us.
 """
 
 from __future__ import annotations
@@ -21,6 +20,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edgetwin.twin.client import Client, Take
+
 _SESSION_EXPIRY_S = 300
 _KEEPALIVE_S = 5
 _TIMEOUT_S = 10.0
@@ -31,8 +32,6 @@ _FAILURE = 0x80
 
 _log = logging.getLogger("edgetwin.mirror.mqtt")
 _log.setLevel(logging.CRITICAL)  # paho's own lines: changes of state are told once, in words
-
-Take = Callable[[Any], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +44,6 @@ class Address:
     tls: ssl.SSLContext | None = None
     username: str | None = None
     password: str | None = field(default=None, repr=False)
-
-
-class _Client(aiomqtt.Client):
-    def __init__(self, take: Take, **options: Any) -> None:
-        super().__init__(**options)
-        self._take = take
-        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    @property
-    def ended(self) -> asyncio.Future[None]:
-        return self._disconnected
-
-    def _on_message(self, client: Any, userdata: Any, message: Any) -> None:  # noqa: ARG002  # as paho calls it
-        try:
-            self._take(message)
-        except Exception as error:  # noqa: BLE001  # a defect of ours: it ends the mirror, not paho's loop
-            if not self.failure.done():
-                self.failure.set_exception(error)
 
 
 class Listening:
@@ -81,7 +62,7 @@ class Listening:
         Args:
             address: The broker.
             filters: Topic filters, one SUBSCRIBE for each group, in this order.
-            take: Takes each paho message, on the loop.
+            take: Takes each message, on the loop.
             told: Takes a line whenever the link changes.
         """
         self.linked = False
@@ -90,7 +71,7 @@ class Listening:
         self._filters = filters
         self._take = take
         self._told = told
-        self._client: _Client | None = None
+        self._client: Client | None = None
         self._random = Random()  # noqa: S311  # jitter, not a secret
 
     async def run(self) -> None:
@@ -120,13 +101,13 @@ class Listening:
         if self._client is not None and self.linked:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = _PING_EXPIRY_S
-            self._client._client.publish(topic, payload, 0, False, properties)  # noqa: SLF001, FBT003  # a plain call
+            self._client.publish_nowait(topic, payload, properties)
 
     async def _listen(self) -> None:
         address = self._address
         connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         connect.SessionExpiryInterval = _SESSION_EXPIRY_S
-        client = _Client(
+        client = Client(
             self._take,
             hostname=address.host,
             port=address.port,
@@ -152,7 +133,7 @@ class Listening:
                 client.failure.result()
             client.ended.result()
 
-    async def _subscribe(self, client: _Client, group: Sequence[str]) -> None:
+    async def _subscribe(self, client: Client, group: Sequence[str]) -> None:
         options = SubscribeOptions(qos=1, retainAsPublished=False)
         codes = await client.subscribe([(topic, options) for topic in group])
         refused = [topic for topic, code in zip(group, codes, strict=False) if _value(code) >= _FAILURE]

@@ -25,8 +25,8 @@ Series = tuple[float, float | None, float | None, float | None]  # time [s], lat
 class Looker:
     """Shows every report the ways that were asked for."""
 
-    def __init__(self, out: TextIO, *, watch: bool, as_json: bool, csv_path: Path | None) -> None:
-        """Open what is written to.
+    def __init__(self, out: TextIO, *, watch: bool, as_json: bool, csv_path: Path | None, plotted: bool) -> None:
+        """Open what is written to; `plotted`: somebody wants the series at the end.
 
         Raises:
             RefusedError: The CSV cannot be written.
@@ -34,6 +34,7 @@ class Looker:
         self._out = out
         self._watch = watch
         self._as_json = as_json
+        self._plotted = plotted
         self._terminal = out.isatty()
         self._csv: IO[str] | None = None
         self._writer: Any = None
@@ -57,7 +58,13 @@ class Looker:
             self._out.flush()
         if self._csv is not None:
             self._write_rows(report)
-        self._note(report)
+        if self._plotted:
+            self._note(report)
+
+    @property
+    def wants_all(self) -> bool:
+        """Whether every report is for somebody."""
+        return self._watch or self._as_json or self._plotted or self._csv is not None
 
     def close(self) -> None:
         """Close the CSV."""
@@ -65,11 +72,7 @@ class Looker:
             self._csv.close()
 
     def _write_rows(self, report: Report) -> None:
-        rows = [
-            {"stamp_us": report.stamp_us, "linked": report.linked} | row
-            for robot in report.robots
-            for row in robot.rows()
-        ]
+        rows = [{"linked": report.linked} | row for robot in report.robots for row in robot.rows()]
         if not rows or self._csv is None:
             return
         if self._writer is None:

@@ -4,7 +4,7 @@
                      |-> quality -> /virtual/<robot>/quality, /diagnostics, and whoever looks (view, JSON, CSV, plot)
 
 One thread. A record is published in the same turn of the loop in which it came; figures are made robot by robot, so
-that no record waits for those of all.
+that no record waits for those of all. What nobody looks at is not made.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from edgetwin.clock import NS_PER_S, NS_PER_US, Clock
 from edgetwin.twin.fleet import Doors, Fleet, filters
 from edgetwin.twin.listening import Address, Listening
 from edgetwin.twin.outlets import Outlet, Outlets
+from edgetwin.twin.packets import Publish
 from edgetwin.twin.position import Point
 from edgetwin.twin.quality import RobotQuality, quality
 from edgetwin.twin.quality_messages import QualityMessages
@@ -26,8 +27,9 @@ from edgetwin.twin.state import RobotTwin
 
 NODE_NAME = "edgetwin_mirror"
 _FIGURES_EVERY_S = 1.0
-_PING_LOOK_S = 0.05
+_PING_LOOK_S = 0.1
 _UNANNOUNCED_NS = 5 * NS_PER_S
+_SUMMARY = "/diagnostics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,13 @@ class Mirror:
         """Whether we are connected to the broker."""
         return self._listening.linked
 
-    async def run(self, look: Callable[[Report], None]) -> None:
+    async def run(self, look: Callable[[Report], None], *, always: bool = True) -> None:
         """Mirror until cancelled.
 
         Args:
             look: Called once a second, and a last time at the end.
+            always: `look` wants the figures of every robot every second; else they are made for those who subscribe to
+                them in ROS, and at the end.
 
         Raises:
             Exception: A defect.
@@ -101,7 +105,7 @@ class Mirror:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listening.run())
                 group.create_task(self._ask_the_time())
-                group.create_task(self._tell_figures(look))
+                group.create_task(self._tell_figures(look, always=always))
         finally:
             look(self.report())
             self._outlets.close()
@@ -112,10 +116,8 @@ class Mirror:
         robots = [quality(twin, moment, linked=self.linked) for twin in self.fleet.robots.values()]
         return self._reported(robots)
 
-    def _take(self, message: Any) -> None:
-        properties = message.properties
-        user = getattr(properties, "UserProperty", ()) if properties is not None else ()
-        self.fleet.take(message.topic, message.payload, user, self._moment(), retained=message.retain)
+    def _take(self, message: Publish) -> None:
+        self.fleet.take(message.topic, message.payload, message.user, self._moment(), retained=message.retain)
 
     def _moment(self) -> Moment:
         return Moment(self._clock.now_ns(), self._clock.stamp_ns() // NS_PER_US)
@@ -150,17 +152,23 @@ class Mirror:
                         self._listening.send(*self.fleet.pings.question(twin.robot_id, self._clock.now_ns()))
             await asyncio.sleep(_PING_LOOK_S)
 
-    async def _tell_figures(self, look: Callable[[Report], None]) -> None:
+    async def _tell_figures(self, look: Callable[[Report], None], *, always: bool) -> None:
         while True:
             robots = []
+            summarised = self._outlets.looked_at(_SUMMARY, self._messages.type)
             for twin in list(self.fleet.robots.values()):
                 self._tell_unannounced(twin)
+                topic = self._outlets.quality_topic(twin.robot_id)
+                looked_at = self._outlets.looked_at(topic, self._messages.type)
+                if not (always or summarised or looked_at):
+                    continue
                 figures = quality(twin, self._moment(), linked=self.linked)
                 robots.append(figures)
-                topic = self._outlets.quality_topic(twin.robot_id)
-                self._outlets.publish_on(topic, self._messages.robot(figures, self._clock.stamp_ns()))
+                if looked_at:
+                    self._outlets.publish_on(topic, self._messages.robot(figures, self._clock.stamp_ns()))
                 await asyncio.sleep(0)
-            self._outlets.publish_on("/diagnostics", self._messages.summary(robots, self._clock.stamp_ns()))
+            if summarised:
+                self._outlets.publish_on(_SUMMARY, self._messages.summary(robots, self._clock.stamp_ns()))
             look(self._reported(robots))
             self.fleet.forget_long_gone(self._clock.now_ns())
             await asyncio.sleep(_FIGURES_EVERY_S)

@@ -2,8 +2,9 @@
 
 In: robot, channel, its announcement; then records
 Out: messages on /virtual/<robot>/<channel>; words for what cannot be mirrored, once each
-Nothing is latched: who joins late sees what is live, not what was the last word of a robot that has gone. It imports
-`edgetwin.ros.context` and `types`: a mirror without ROS is none.
+Nothing is latched: who joins late sees what is live, not what was the last word of a robot that has gone. So what
+nobody subscribes to is not made: of such a channel only the first record is, to know whether it fits its type. It
+imports `edgetwin.ros.context` and `types`: a mirror without ROS is none.
 """
 
 from __future__ import annotations
@@ -30,13 +31,18 @@ Told = Callable[[str], None]
 
 @dataclass(slots=True)
 class Outlet:
-    """One mirrored channel. `publisher` None: its type is not here, or nobody has announced it."""
+    """One mirrored channel. `publisher` None: its type is not here, or nobody has announced it.
+
+    Attributes:
+        tried: A record has been made into a message of its type, or could not be.
+    """
 
     announced: Announced | None
     publisher: Any = None
     make: Callable[[Any], Any] | None = None
     point_of: PointOf = nowhere
     malformed: int = 0
+    tried: bool = False
 
 
 class Outlets:
@@ -87,9 +93,10 @@ class Outlets:
         return made
 
     def publish(self, outlet: Outlet, data: Any, where: str) -> None:
-        """Publish a record; what does not fit its type is counted, and told the first time."""
-        if outlet.make is None:
+        """Publish a record to those who look; what does not fit its type is counted, and told the first time."""
+        if outlet.make is None or (outlet.tried and not outlet.publisher.get_subscription_count()):
             return
+        outlet.tried = True
         try:
             message = outlet.make(data)
         except MalformedMessageError as error:
@@ -102,10 +109,11 @@ class Outlets:
 
     def publish_on(self, topic: str, message: Any) -> None:
         """Publish a message of our own on a topic of our own."""
-        publisher = self._others.get(topic)
-        if publisher is None:
-            publisher = self._others[topic] = self._node.create_publisher(type(message), topic, _QUALITY_DEPTH)
-        publisher.publish(message)
+        self._own(topic, type(message)).publish(message)
+
+    def looked_at(self, topic: str, cls: Any) -> bool:
+        """Return whether anybody subscribes to a topic of our own; from now on it is there to be found."""
+        return bool(self._own(topic, cls).get_subscription_count())
 
     def forget(self, robot_id: str) -> None:
         """Take a robot out of ROS."""
@@ -128,6 +136,12 @@ class Outlets:
     def close(self) -> None:
         """Leave the graph."""
         close_node(self._node)
+
+    def _own(self, topic: str, cls: Any) -> Any:
+        publisher = self._others.get(topic)
+        if publisher is None:
+            publisher = self._others[topic] = self._node.create_publisher(cls, topic, _QUALITY_DEPTH)
+        return publisher
 
     def _open(self, outlet: Outlet, announced: Announced, robot_id: str, channel: str) -> None:
         try:

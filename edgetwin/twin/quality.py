@@ -48,8 +48,12 @@ class ChannelQuality:
 
 @dataclass(frozen=True, slots=True)
 class RobotQuality:
-    """One robot. `clock_*`: its wall clock against ours; `uncertainty` bounds the error of the offset."""
+    """One robot at the moment `at_us`, by our wall clock.
 
+    `clock_*`: its wall clock against ours; `uncertainty` bounds the error of the offset.
+    """
+
+    at_us: int
     robot_id: str
     boot: str
     age: Age
@@ -86,6 +90,7 @@ def quality(twin: RobotTwin, moment: Moment, *, linked: bool) -> RobotQuality:
     round_trip_ns = twin.time.round_trip_ns
     offset_ns = None if estimate is None else estimate.offset_ns + moment.now_ns - moment.wall_us * 1000
     return RobotQuality(
+        moment.wall_us,
         twin.robot_id,
         twin.boot,
         twin.age(moment, linked=linked),

@@ -7,7 +7,7 @@ A value that is not live is never OK: late warns, stale and offline are STALE.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from edgetwin.ros.types import message_class
@@ -16,10 +16,16 @@ from edgetwin.twin.quality import ChannelQuality, RobotQuality
 
 _LEVELS = {Age.LIVE: b"\x00", Age.LATE: b"\x01", Age.STALE: b"\x03", Age.OFFLINE: b"\x03"}
 _HARDWARE = "edgetwin mirror"
+_OF_ROBOT = [field.name for field in fields(RobotQuality) if field.name not in {"channels", "robot_id"}]
+_OF_CHANNEL = [field.name for field in fields(ChannelQuality)]
 
 
 class QualityMessages:
-    """Makes the messages of one mirror."""
+    """Makes the messages of one mirror.
+
+    Attributes:
+        type: Their class.
+    """
 
     def __init__(self) -> None:
         """Find the classes.
@@ -27,7 +33,7 @@ class QualityMessages:
         Raises:
             RosTypeError: diagnostic_msgs is not installed.
         """
-        self._array = message_class("diagnostic_msgs/msg/DiagnosticArray")
+        self.type = self._array = message_class("diagnostic_msgs/msg/DiagnosticArray")
         self._status = message_class("diagnostic_msgs/msg/DiagnosticStatus")
         self._value = message_class("diagnostic_msgs/msg/KeyValue")
 
@@ -41,7 +47,7 @@ class QualityMessages:
         return self._stamped([self._of_robot(quality) for quality in robots], stamp_ns)
 
     def _of_robot(self, quality: RobotQuality) -> Any:
-        figures = {name: value for name, value in asdict(quality).items() if name not in {"channels", "robot_id"}}
+        figures = {name: getattr(quality, name) for name in _OF_ROBOT}
         live = sum(channel.age is Age.LIVE for channel in quality.channels)
         message = f"{quality.age}; {live} of {len(quality.channels)} channels live"
         level = _LEVELS[quality.age] if live == len(quality.channels) else max(_LEVELS[quality.age], b"\x01")
@@ -49,7 +55,8 @@ class QualityMessages:
 
     def _of_channel(self, quality: RobotQuality, channel: ChannelQuality) -> Any:
         name = f"mirror: {quality.robot_id}/{channel.channel}"
-        return self._one(name, _LEVELS[channel.age], str(channel.age), asdict(channel))
+        figures = {name: getattr(channel, name) for name in _OF_CHANNEL}
+        return self._one(name, _LEVELS[channel.age], str(channel.age), figures)
 
     def _one(self, name: str, level: bytes, message: str, figures: Mapping[str, object]) -> Any:
         values = [self._value(key=key, value="" if value is None else str(value)) for key, value in figures.items()]

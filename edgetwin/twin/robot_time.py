@@ -46,13 +46,23 @@ class _Sample:
 
 @dataclass(slots=True)
 class _Epoch:
-    """The time between two steps: one offset that only drifts. `began_ns` is robot time; None: nobody knows."""
+    """The time between two steps: one offset that only drifts. `began_ns` is robot time; None: nobody knows.
+
+    All bounds grow alike, so that the tightest sample stays so until a tighter one comes.
+    """
 
     began_ns: int | None = None
     samples: deque[_Sample] = field(default_factory=lambda: deque(maxlen=_SAMPLES_MAX))
+    best: _Sample | None = None
+
+    def add(self, sample: _Sample) -> None:
+        self.samples.append(sample)
+        now_ns = max(known.middle_ns for known in (sample, self.best or sample))
+        if self.best is None or sample.bound_ns(now_ns) <= self.best.bound_ns(now_ns):
+            self.best = sample
 
     def at(self, now_ns: int) -> Estimate:
-        best = min(self.samples, key=lambda sample: sample.bound_ns(now_ns))
+        best = self.best or self.samples[0]
         return Estimate(best.offset_ns, best.bound_ns(now_ns))
 
 
@@ -91,7 +101,7 @@ class RobotTime:
             stepped = True
             self.steps += 1
             self._epochs.append(_Epoch(began_ns=robot_ns - round_trip_ns // 2))
-        self._epochs[-1].samples.append(sample)
+        self._epochs[-1].add(sample)
         return stepped
 
     def told_step(self, step_us: int, after_us: int, now_ns: int) -> None:
@@ -111,7 +121,7 @@ class RobotTime:
             return
         self.steps += 1
         moved = _Epoch(began_ns=after_us * NS_PER_US)
-        moved.samples.append(_Sample(now_ns, estimate.offset_ns + step_ns, estimate.bound_ns + _STEP_ERROR_NS))
+        moved.add(_Sample(now_ns, estimate.offset_ns + step_ns, estimate.bound_ns + _STEP_ERROR_NS))
         self._epochs.append(moved)
 
     def forget(self) -> None:

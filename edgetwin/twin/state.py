@@ -122,10 +122,13 @@ class RobotTwin:
         at_us, by_stamp = measured_us(seen)
         measured_ns, known = self._local(at_us, moment)
         ours_us = moment.wall_us - (moment.now_ns - measured_ns) // NS_PER_US
-        self.rebased += not by_stamp or (known and abs(at_us - ours_us) > _FOREIGN_CLOCK_US)
         if seen.way is Way.LIVE and seen.boot == self.boot:
             self._spoke(measured_ns)
-        return twin.take(State(seen, measured_ns, moment.now_ns, known), current=seen.boot == self.boot, point=point)
+        state = State(seen, measured_ns, moment.now_ns, known)
+        fate = twin.take(state, current=seen.boot == self.boot, point=point)
+        if fate is not Fate.REPEATED:
+            self.rebased += not by_stamp or (known and abs(at_us - ours_us) > _FOREIGN_CLOCK_US)
+        return fate
 
     def event(self, kind: str, seen: Seen, moment: Moment, *, late: bool) -> None:
         """Take an event: gaps explain numbers, clock events tell of steps and of the kernel's word."""

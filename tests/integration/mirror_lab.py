@@ -38,12 +38,14 @@ ODOM = Announced("/odom", "nav_msgs/msg/Odometry", ChannelClass.CRITICAL, 50.0, 
 class MirrorProcess:
     """`edgetwin mirror --json` as a child process, in a ROS domain of its own."""
 
-    def __init__(self, port: int, *options: str, host: str = "127.0.0.1", namespace: str = "") -> None:
+    def __init__(
+        self, port: int, *options: str, host: str = "127.0.0.1", namespace: str = "", as_json: bool = True
+    ) -> None:
         self.reports: list[dict[str, Any]] = []
         self.remarks: list[str] = []
         there = ["ip", "netns", "exec", namespace] if namespace else []
-        self._command = [*there, sys.executable, "-m", "edgetwin", "mirror", "--broker", f"{host}:{port}", "--json"]
-        self._command += options
+        self._command = [*there, sys.executable, "-m", "edgetwin", "mirror", "--broker", f"{host}:{port}", *options]
+        self._command += ["--json"] if as_json else []
 
     def __enter__(self) -> Self:
         pipe = subprocess.PIPE

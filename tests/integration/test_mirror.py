@@ -17,7 +17,7 @@ from edgetwin import announcement
 from edgetwin.announcement import Announced
 from edgetwin.records import ChannelClass, Encoding, LinkState
 from edgetwin.sim.broker import LocalBroker
-from tests.integration.lab import ROBOT_ID, Daemon, Robot, Witness, channel, configuration, matched, paced, until
+from tests.integration.lab import ROBOT_ID, Daemon, Robot, Witness, channel, configuration, matched, until
 from tests.integration.mirror_lab import ODOM, Heard, MirrorProcess, OtherDomain, StandIn
 
 JOINTS = Announced("/joint_states", "sensor_msgs/msg/JointState", ChannelClass.CRITICAL, 50.0, 1.0, Encoding.CDR)
@@ -69,12 +69,16 @@ def test_a_robot_of_json_and_cdr_is_mirrored_bit_by_bit_into_another_domain(
         matched(joints)
         heard = other.listen(Odometry, f"/virtual/{ROBOT_ID}/odom")
         heard_joints = other.listen(JointState, f"/virtual/{ROBOT_ID}/joints")
-        poses.publish(odometry(-1))
-        joints.publish(joint(-1))
-        until(lambda: heard.matched and heard_joints.matched, lambda: f"both topics: {mirror.remarks}")
-        time.sleep(0.3)  # matched here is not yet matched there
+
+        def heard_both() -> bool:
+            poses.publish(odometry(-1))
+            joints.publish(joint(-1))
+            return bool(heard.messages and heard_joints.messages)
+
+        until(heard_both, lambda: f"both topics: {mirror.remarks}")
         sent, sent_joints = [], []
-        for index in paced(100, 200):
+        for index in range(200):
+            time.sleep(0.01)  # never less: what comes faster than 1,000 a second is held back
             sent.append(odometry(index))
             sent_joints.append(joint(index))
             poses.publish(sent[-1])
@@ -170,6 +174,35 @@ def test_the_figures_come_as_ros_diagnostics(broker: LocalBroker) -> None:
 
     assert live == {"mirror: r1": b"\x00", "mirror: r1/odom": b"\x00"}
     assert gone == {"mirror: r1": b"\x03", "mirror: r1/odom": b"\x03"}
+
+
+def test_what_nobody_looks_at_is_not_made_and_who_comes_sees_the_next(broker: LocalBroker) -> None:
+    """A hundred records without a subscriber: one message, to know that they fit; then somebody comes, and sees."""
+    with MirrorProcess(broker.port) as mirror, OtherDomain() as other, StandIn(broker.port, "r1") as robot:
+        for index in range(100):
+            robot.send("odom", pose(index))
+        until(lambda: mirror.channel("r1", "odom").get("live") == 100, lambda: str(mirror.reports[-1:]))
+        made = mirror.reports[-1]["published"]
+        heard = other.listen(Odometry, "/virtual/r1/odom")
+        until(lambda: _sent_and(robot, lambda: heard.messages), lambda: str(mirror.remarks))
+        for index in range(100, 200):
+            robot.send("odom", pose(index))
+        until(lambda: heard.messages[-1].pose.pose.position.x == 0.1 * 199, lambda: str(mirror.remarks))
+        got = heard.messages[-100:]
+
+    assert made == 1
+    assert [message.pose.pose.position.x for message in got] == [0.1 * index for index in range(100, 200)]
+
+
+def test_figures_come_to_who_subscribes_also_when_nothing_else_wants_them(broker: LocalBroker) -> None:
+    """No table, no JSON: a subscriber of one robot, then one of all, each gets figures that are of now."""
+    with MirrorProcess(broker.port, as_json=False), OtherDomain() as other, StandIn(broker.port, "r1") as robot:
+        quality = other.listen(DiagnosticArray, "/virtual/r1/quality", depth=10)
+        until(lambda: _sent_and(robot, lambda: _levels(quality, "live")), "live")
+        summary = other.listen(DiagnosticArray, "/diagnostics", depth=10)
+        told = until(lambda: summary.messages and summary.messages[-1].status, "a summary")
+
+    assert [status.name for status in told] == ["mirror: r1"]
 
 
 def _levels(heard: Heard, word: str) -> dict[str, bytes]:

@@ -16,8 +16,10 @@ import pytest
 from nav_msgs.msg import Odometry
 
 from edgetwin.sim.broker import LocalBroker
+from edgetwin.sim.faulty_link import Fault
 from tests.integration.lab import ROBOT_ID, Daemon, Robot, Witness, channel, configuration, matched, until
-from tests.integration.mirror_lab import MirrorProcess
+from tests.integration.mirror_lab import MirrorProcess, OtherDomain
+from tests.integration.test_mirror_looks import cable_to
 
 S = 1_000_000_000
 ROOT = Path(__file__).parents[2]
@@ -70,10 +72,7 @@ def moving(publisher: Any) -> Iterator[None]:
 def test_a_stepping_clock_is_told_followed_and_reorders_nothing(
     broker: LocalBroker, robot: Robot, tmp_path: Path, steps_s: tuple[float, ...]
 ) -> None:
-    """After each step: the offset within its bound, the age live, one `clock` event with its size, nothing missing.
-
-    (The middleware's time of reception is not shifted: these records carry a time of no clock that pings know.)
-    """
+    """After each step: the offset within its bound, the age live, one `clock` event with its size, nothing missing."""
     topic = f"/stepping_{len(steps_s)}"
     publisher = robot.publisher(Odometry, topic)
     config = configuration(broker.port, tmp_path, channel("odom", topic, "nav_msgs/msg/Odometry"))
@@ -110,3 +109,80 @@ def _stepped(mirror: MirrorProcess, number: int) -> None:
     until(lambda: mirror.robot(ROBOT_ID)["clock_offset_ms"] is not None, why)
     seen = len(mirror.reports)
     until(lambda: len(mirror.reports) > seen + 2, why)
+
+
+class Stamped:
+    """A robot whose driver stamps by its wall clock, `ahead_ns` of ours; each message tells itself apart."""
+
+    def __init__(self, publisher: Any, ahead_ns: int) -> None:
+        self.ahead_ns = ahead_ns
+        self.stamps_us: list[int] = []
+        self._publisher = publisher
+
+    def send(self, count: int) -> None:
+        """Send so many, 20 ms apart."""
+        for _ in range(count):
+            time.sleep(0.02)
+            message = Odometry()
+            stamp_us = (time.time_ns() + self.ahead_ns) // 1000
+            message.header.stamp.sec, micros = divmod(stamp_us, 1_000_000)
+            message.header.stamp.nanosec = micros * 1000
+            message.pose.pose.position.x = float(len(self.stamps_us))
+            self.stamps_us.append(stamp_us)
+            self._publisher.publish(message)
+
+
+def test_a_robot_that_boots_in_1970_is_marked_rebased_and_loses_nothing(
+    broker: LocalBroker, robot: Robot, tmp_path: Path
+) -> None:
+    """Its clock and its driver's stamps begin at 0; they step to now while the cable is out; all of it comes, in order.
+
+    The stamps on the wire stay the robot's own; the mirror counts exactly those of 1970 as re-based, and every age in
+    between is of the present.
+    """
+    publisher = robot.publisher(Odometry, "/boots_in_1970")
+    ahead_ns = 20 * S - time.time_ns()
+    stamped = Stamped(publisher, ahead_ns)
+    with (
+        cable_to(broker.port) as cable,
+        Witness(broker.port) as witness,
+        OtherDomain() as other,
+        MirrorProcess(broker.port) as mirror,
+        ShiftedDaemon(
+            tmp_path, configuration(cable.port, tmp_path, channel("odom", "/boots_in_1970", "nav_msgs/msg/Odometry")),
+            ahead_ns,
+        ) as daemon,
+    ):  # fmt: skip
+        matched(publisher)
+        heard = other.listen(Odometry, f"/virtual/{ROBOT_ID}/odom")
+        until(lambda: mirror.robot(ROBOT_ID).get("clock_offset_ms") is not None, lambda: f"{mirror.remarks}")
+        first = mirror.robot(ROBOT_ID)
+        stamped.send(50)
+        until(lambda: heard.matched and _came(mirror) == 50, lambda: str(mirror.reports[-1:]))
+        then = mirror.channel(ROBOT_ID, "odom")
+        cable.set(Fault.REFUSE)
+        stamped.send(50)
+        daemon.ahead(0)
+        stamped.ahead_ns = 0
+        stamped.send(50)
+        cable.set(Fault.PASS)
+        until(lambda: _came(mirror) == 150, lambda: str(mirror.reports[-1:]))
+        stamped.send(50)
+        _stepped(mirror, 1)
+        until(lambda: _came(mirror) == 200, lambda: str(mirror.reports[-1:]))
+        last, odom = mirror.robot(ROBOT_ID), mirror.channel(ROBOT_ID, "odom")
+        shown = [message.pose.pose.position.x for message in heard.messages]
+        records = until(lambda: len(witness.in_order("odom")) == 200 and witness.in_order("odom"), "all at the witness")
+
+    assert first["clock_offset_ms"] == pytest.approx(ahead_ns / 1e6, abs=first["clock_uncertainty_ms"] + 1)
+    assert last["clock_offset_ms"] == pytest.approx(0.0, abs=last["clock_uncertainty_ms"] + 1)
+    assert [record["stamp_us"] for record in records] == stamped.stamps_us
+    assert [record["data"]["pose"]["pose"]["position"]["x"] for record in records] == list(range(200))
+    assert (odom["lost"], odom["explained"], odom["reordered"], odom["seq"]) == (0, 0, 0, 199)
+    assert (then["age"], last["rebased"]) == ("live", 100)
+    assert (shown, shown[-1]) == (sorted(set(shown)), 199.0)
+
+
+def _came(mirror: MirrorProcess) -> int:
+    odom = mirror.channel(ROBOT_ID, "odom")
+    return int(odom.get("live", 0) + odom.get("backlog", 0))

@@ -36,6 +36,7 @@ def test_the_true_offset_is_within_the_bound(ways: list[tuple[int, int]], drift_
             assert estimate is not None
             true_ns = robot_us(now_ns, ahead_us=ahead_us, drift_ppm=drift_ppm) * 1000 - now_ns
             assert abs(estimate.offset_ns - true_ns) <= estimate.bound_ns + 1000
+            assert estimate.bound_ns <= min(sample.bound_ns(now_ns) for sample in time._epochs[-1].samples) + 1
 
     assert time.steps == 0
 
