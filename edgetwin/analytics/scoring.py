@@ -57,6 +57,27 @@ def score(alarms: Flags, truth: Flags, times_s: Array) -> Scores:
     )
 
 
+def pr_auc(scores: Array, truth: Flags) -> float | None:
+    """Return the area under precision over recall (average precision); None where nothing is anomalous.
+
+    Args:
+        scores: (rows,), higher is more anomalous.
+        truth: (rows,).
+    """
+    if not truth.any():
+        return None
+    precision, recall = _precision_recall(scores, truth)
+    return float((np.diff(recall, prepend=0.0) * precision).sum())
+
+
+def recall_at(scores: Array, truth: Flags, precision: float) -> float | None:
+    """Return the largest recall at which at least `precision` of the alarms are right; None: nothing is anomalous."""
+    if not truth.any():
+        return None
+    precisions, recalls = _precision_recall(scores, truth)
+    return float(recalls[precisions >= precision].max(initial=0.0))
+
+
 def stretches(flags: Flags) -> list[tuple[int, int]]:
     """Return (first, behind the last) of every run of true rows."""
     padded = np.concatenate([[False], flags, [False]])
@@ -69,6 +90,14 @@ def per_hour(events: int, times_s: Array) -> float | None:
     sound = times_s[np.isfinite(times_s)]
     hours = float(sound.max() - sound.min()) / _S_PER_HOUR if len(sound) else 0.0
     return events / hours if hours > 0.0 else None
+
+
+def _precision_recall(scores: Array, truth: Flags) -> tuple[Array, Array]:
+    """Return precision and recall at every threshold that the scores know, from the highest on."""
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(truth[order], dtype=np.float64)
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0.0, True))  # equal scores fall together
+    return hits[last] / (last + 1.0), hits[last] / hits[-1]
 
 
 def _share(part: int, whole: int) -> float | None:

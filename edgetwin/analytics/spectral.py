@@ -1,8 +1,7 @@
 """Judge room: vibration: has the energy in a band of frequencies shifted?
 
 In: values at a steady rate     Out: verdicts, one per element
-Windows of samples become band energies in decibels (scipy.signal, Hann taper, no overlap), and `shift` judges
-their level. scipy.signal is imported only where this method is configured: it costs 0.7 s and 75 MB.
+Windows of samples become band energies in decibels (Hann taper, no overlap), and `shift` judges their level.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy as np
 from edgetwin.analytics import frozen
 from edgetwin.analytics.detector import Detector, Usual, Verdicts
 from edgetwin.analytics.frozen import Array, Flags, State
+from edgetwin.analytics.periodogram import periodogram
 from edgetwin.analytics.shift import Shift, ShiftRule
 
 _OCTAVES = ((1 / 32, 1 / 16), (1 / 16, 1 / 8), (1 / 8, 1 / 4), (1 / 4, 1 / 2))  # of the sample rate
@@ -48,10 +48,7 @@ class Spectral(Detector):
             bands_hz: (low, high) of each band; none: four octaves below half the sample rate.
             warmup_s: Nothing is judged before so much time has passed.
         """
-        from scipy.signal import periodogram  # noqa: PLC0415  # see above
-
         super().__init__(elements, rule.threshold, warmup_s)
-        self._periodogram = periodogram
         self._bands_hz = tuple(bands_hz)
         self._bands = len(bands_hz) or len(_OCTAVES)
         self.shift = Shift(elements * self._bands, rule)
@@ -115,7 +112,7 @@ class Spectral(Detector):
         if not (rate_hz > 0.0 and math.isfinite(rate_hz)):
             return None
         with np.errstate(over="ignore", invalid="ignore"):
-            frequencies, density = self._periodogram(self._window, fs=rate_hz, window="hann", axis=0)
+            frequencies, density = periodogram(self._window, rate_hz)
         energies = np.zeros((self.elements, self._bands))
         for column, (low_hz, high_hz) in enumerate(bands):
             inside = (frequencies >= low_hz) & (frequencies < high_hz)

@@ -1,7 +1,7 @@
 """Judge room: the power of a signal between two frequencies, segment by segment, in bounded memory.
 
 In: samples of one source and their times     Out: (base feature, mean square within its band), per segment.
-Pure. scipy.signal is imported only where a band is asked for: it costs 0.7 s and 75 MB.
+Pure.
 
 Segments of SEGMENT samples, Hann window, no overlap (Bartlett's method, 1948, with a taper): what a window keeps
 is the sum of powers and the count of segments. The rate is that of the source's arrays where the settings give
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetwin.analytics.features import Feature
+from edgetwin.analytics.periodogram import periodogram
 
 SEGMENT = 1024
 _GAP_PERIODS = 10.0
@@ -30,10 +31,7 @@ class Spectrum:
     """
 
     def __init__(self, features: Sequence[Feature], rate_hz: float | None) -> None:
-        from scipy.signal import periodogram  # noqa: PLC0415  # see above
-
         self.too_slow = 0
-        self._periodogram = periodogram
         self._bands = [(one.base, one.band_hz) for one in features if one.band_hz is not None]
         self._rate_hz = rate_hz
         self._samples = np.zeros(SEGMENT)
@@ -79,7 +77,7 @@ class Spectrum:
                 return []
             rate_hz = (SEGMENT - 1) * _NS_PER_S / span_ns
         with np.errstate(over="ignore", invalid="ignore"):
-            frequencies, density = self._periodogram(self._samples, fs=rate_hz, window="hann", detrend="constant")
+            frequencies, density = periodogram(self._samples, rate_hz)
         width_hz = rate_hz / SEGMENT
         found = []
         for base, (low_hz, high_hz) in self._bands:

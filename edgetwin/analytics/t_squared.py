@@ -52,6 +52,8 @@ class TSquared(Detector):
         looks = elements * rule.fast_samples  # rows in which the fast means take a new value, once per direction
         self._rows_min = max(rule.warmup_samples, _ROWS_MIN, _LOOKS_MIN * looks)
         self._memory = max(rule.memory_samples, 3 * _LOOKS_MIN * looks)
+        self._diagonal = np.eye(elements)
+        self._ridge = self._diagonal * _RIDGE
         self._covariance = np.eye(elements)
         self._whiten = np.eye(elements)
         self._tile = np.zeros((TILE, elements))
@@ -79,31 +81,47 @@ class TSquared(Detector):
         return Usual(float(values[self._worst]), mean, scale)
 
     def _judge(self, values: Array, valid: Flags | None) -> Verdicts:
-        scores, alarms = np.empty((len(values), 1)), np.empty((len(values), 1), np.bool_)
         distances, _ = self.shift.advance(values, valid)
-        told = [bool(np.isfinite(row).any()) for row in distances]
+        told: Flags = np.logical_or.reduce(np.isfinite(distances), axis=1)
         strays = np.nan_to_num(distances * self.shift.directions)  # what is not judged counts as usual
-        for row in range(len(values)):  # row by row, so that blocks of any length give the same bits
-            scores[row] = self._join(strays[row], judged=told[row])
-            alarms[row] = self._state
+        scores, alarms = np.full((len(values), 1), np.nan), np.empty((len(values), 1), np.bool_)
+        start = 0
+        while start < len(values):
+            part = slice(start, min(len(values), start + TILE - self._filled))
+            self._join(strays[part], told[part], scores[part, 0], alarms[part, 0])
+            start = part.stop
         return Verdicts(scores, alarms)
 
-    def _join(self, strays: Array, *, judged: bool) -> float:
-        """Return the score of one row; `strays` are distances of the fast means in units of their own wander."""
-        rule = self.shift.rule
-        score = math.nan
-        if judged and self._count >= self._rows_min:
-            parts = self._whiten.dot(strays)
-            score = rule.gain * _normal(float(parts.dot(parts)), self.elements)
-            self._state = score > rule.threshold or (self._state and not score < rule.threshold * rule.clear_ratio)
-            if self._state:
-                self._worst = int(np.argmax(np.abs(strays)))
-        self._tile[self._filled] = np.clip(strays, -_STRAY_MAX, _STRAY_MAX)
-        self._quiet[self._filled] = _ALARM_SHARE if self._state else 1.0
-        self._filled += 1
-        if self._filled == TILE:
+    def _join(self, strays: Array, told: Flags, scores: Array, alarms: Flags) -> None:
+        """Fill scores and alarms of rows of one tile; `strays` are distances of the fast means in their own wander.
+
+        matmul goes matrix by matrix, one for each row, so that blocks of any length give the same bits.
+        """
+        first, last = self._filled, self._filled + len(strays)
+        if self._count >= self._rows_min:
+            parts = np.matmul(self._whiten, strays[:, :, np.newaxis])
+            squares = np.matmul(parts.transpose(0, 2, 1), parts)[:, 0, 0]
+            found = self.shift.rule.gain * _normal(squares, self.elements)
+            scores[...] = np.where(told, found, np.nan)
+        self._follow(strays, scores, alarms)
+        self._tile[first:last] = np.minimum(np.maximum(strays, -_STRAY_MAX), _STRAY_MAX)
+        self._quiet[first:last] = np.where(alarms, _ALARM_SHARE, 1.0)
+        self._filled = last
+        if last == TILE:
             self._learn()
-        return score
+
+    def _follow(self, strays: Array, scores: Array, alarms: Flags) -> None:
+        """Tell whether there is an alarm, with hysteresis; a missing score changes nothing."""
+        rule = self.shift.rule
+        if not self._state and not np.fmax.reduce(scores) > rule.threshold:
+            alarms[...] = False
+            return
+        for row, score in enumerate(scores.tolist()):
+            if not math.isnan(score):
+                self._state = score > rule.threshold or (self._state and not score < rule.threshold * rule.clear_ratio)
+                if self._state:
+                    self._worst = int(np.argmax(np.abs(strays[row])))
+            alarms[row] = self._state
 
     def _learn(self) -> None:
         rule = self.shift.rule
@@ -116,8 +134,8 @@ class TSquared(Detector):
         rate = weight / min(self._count, self._memory)
         found = (self._tile * self._quiet[:, np.newaxis]).T @ self._tile / weight
         self._covariance += rate * (found - self._covariance)
-        shrunk = (1.0 - _SHRINK) * self._covariance + _SHRINK * np.diag(np.diag(self._covariance))
-        shrunk += np.eye(self.elements) * _RIDGE
+        shrunk = (1.0 - _SHRINK) * self._covariance + _SHRINK * (self._covariance * self._diagonal)
+        shrunk += self._ridge
         self._whiten = np.linalg.inv(np.linalg.cholesky(shrunk))
 
     def _alarming(self) -> Flags:
@@ -152,7 +170,9 @@ class TSquared(Detector):
     _KEPT = ("_covariance", "_whiten", "_tile", "_quiet")
 
 
-def _normal(squares: float, degrees: int) -> float:
-    """Return the normal quantile that is as rare as a chi-square of `squares`; good in the far tail."""
+def _normal(squares: Array, degrees: int) -> Array:
+    """Return the normal quantiles that are as rare as chi-squares of `squares`; good in the far tail."""
     spread = 2.0 / (9.0 * degrees)
-    return float(((squares / degrees) ** (1.0 / 3.0) - (1.0 - spread)) / math.sqrt(spread))
+    roots = np.array([share ** (1.0 / 3.0) for share in (squares / degrees).tolist()])  # numpy's differ by machine
+    quantiles: Array = (roots - (1.0 - spread)) / math.sqrt(spread)
+    return quantiles

@@ -17,6 +17,8 @@ from edgetwin.analytics.alerts import Alert, AlertState, cause
 from edgetwin.analytics.detector import Verdicts
 from edgetwin.analytics.frozen import Array
 from edgetwin.analytics.scoring import Scores, per_hour, score
+from edgetwin.backtest.foreseen import as_lines, as_values, number, scores_of
+from edgetwin.backtest.rehearsal import Rehearsal
 
 
 @dataclass(slots=True)
@@ -40,6 +42,9 @@ class Findings:
         alarms: One array of flags per block: a detector was in alarm.
         times: The same, of times [s].
         labels: The same, of labels; empty without.
+        remarks: What else a person should read.
+        rehearsals: The failure models, with what they said.
+        watched: Detectors were at work; else there is nothing to score but the models.
     """
 
     iso: bool
@@ -48,6 +53,8 @@ class Findings:
     times: list[Array] = field(default_factory=list)
     labels: list[Array] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    rehearsals: list[Rehearsal] = field(default_factory=list)
+    watched: bool = True
     _open: dict[tuple[str, int], Period] = field(default_factory=dict)
 
     def hear(self, detector: str, channel: str, alert: Alert) -> None:
@@ -73,8 +80,8 @@ class Findings:
             self.labels.append(labels)
 
     def scores(self, first_row: int = 0) -> Scores:
-        """Return the scores from a row on; all None without labels."""
-        if not self.labels:
+        """Return the scores of the detectors from a row on; all None without labels or detectors."""
+        if not (self.labels and self.watched):
             return Scores(None, None, None, None)
         alarms, truth, times_s = (np.concatenate(one)[first_row:] for one in (self.alarms, self.labels, self.times))
         return score(alarms > 0, truth != 0, times_s)
@@ -99,6 +106,12 @@ class Findings:
             line["row_alarm"] = [int(flag) for block in self.alarms for flag in block.tolist()]
         line |= {"f1": found.f1, "far": found.far, "mar": found.mar, "delay_s": found.delay_s}
         line["events_per_hour"] = per_hour(len(self.periods), times_s)
+        if self.rehearsals:
+            labels = self._truth()
+            line["prognosis"] = {
+                one.name: as_values(one, scores_of(one, labels, first_row), times_s, self._stamp)
+                for one in self.rehearsals
+            }
         return wire.encode(line).decode()
 
     def as_text(self, first_row: int = 0) -> str:
@@ -110,11 +123,16 @@ class Findings:
         ]
         lines += [f"  {one.words}, until {self._time(one.end_s)}, peak score {one.peak:.1f}" for one in self.periods]
         found = self.scores(first_row)
-        if self.labels:
+        if self.labels and self.watched:
             delay = "-" if found.delay_s is None else f"{found.delay_s:.0f} s"
-            shares = f"false alarm rate {_number(found.far)}, missed {_number(found.mar)}"
-            lines.append(f"F1 {_number(found.f1)}, {shares}, delay {delay}")
+            shares = f"false alarm rate {number(found.far)}, missed {number(found.mar)}"
+            lines.append(f"F1 {number(found.f1)}, {shares}, delay {delay}")
+        for one in self.rehearsals:
+            lines += as_lines(one, scores_of(one, self._truth(), first_row), self._time)
         return "\n".join([*lines, *self.remarks]) + "\n"
+
+    def _truth(self) -> Array | None:
+        return np.concatenate(self.labels) if self.labels else None
 
     def _stamp(self, time_s: float) -> str | float:
         return self._time(time_s) if self.iso else time_s
@@ -123,7 +141,3 @@ class Findings:
         if not self.iso or not np.isfinite(time_s):
             return f"{time_s:.3f} s"
         return datetime.fromtimestamp(time_s, UTC).replace(tzinfo=None).isoformat(sep=" ")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -85,7 +85,7 @@ def default_panels(channels: Sequence[str], method: Method | None) -> list[Panel
 def configured_panels(
     channels: Sequence[str], anomalies: Mapping[str, AnomalySettings], method: Method | None
 ) -> list[Panel]:
-    """Return the configured detectors for a table.
+    """Return the configured detectors that have a column in a table; others are left out.
 
     The columns of a detector are called `<channel>`, `<channel>.<field>` or `<channel>.<field>.<element>`.
 
@@ -95,15 +95,15 @@ def configured_panels(
         method: Used by all of them instead of their own; None: their own.
 
     Raises:
-        RefusedError: No column is for any of them, or a method does not fit.
+        RefusedError: A method does not fit.
     """
     panels: list[Panel] = []
     for name, anomaly in anomalies.items():
-        loads = _columns_of(channels, anomaly.channel, anomaly.field)
+        loads = columns_of(channels, anomaly.channel, anomaly.field)
         if not loads:
             continue
         elements = {element: place for place, element in enumerate(loads)}
-        moved = [_columns_of(channels, anomaly.motion_channel or anomaly.channel, path) for path in anomaly.motion]
+        moved = [columns_of(channels, anomaly.motion_channel or anomaly.channel, path) for path in anomaly.motion]
         wish = wish_of(anomaly) if method is None else replace(wish_of(anomaly), method=method)
         columns = [*loads.values(), *(column for one in moved for column in one.values())]
         if wish.method is Method.TWIN_RATIO:
@@ -113,11 +113,14 @@ def configured_panels(
             columns = list(loads.values())
         rule = AlertRule(anomaly.clear_after_s, anomaly.cooldown_s, per_hour_max=anomaly.per_hour_max)
         panels.append(_panel(name, columns, channels, wish, rule))
-    if not panels:
-        known = ", ".join(channels[:12])
-        cure = f"the columns are {known}; a detector's are called channel, channel.field or channel.field.element"
-        raise RefusedError([Fault("--config", "no column is for any of its [anomaly.*]", cure)])
     return panels
+
+
+def nothing_fits(channels: Sequence[str]) -> RefusedError:
+    """Return the refusal of settings that have nothing to do with these columns."""
+    known = ", ".join(channels[:12])
+    cure = f"the columns are {known}; those that are judged are called channel, channel.field or channel.field.element"
+    return RefusedError([Fault("--config", "no column is for any of its [anomaly.*] or [prognosis.*]", cure)])
 
 
 def _configured_twins(
@@ -142,8 +145,8 @@ def _configured_twins(
     return replace(wish, pairs=pairs, speeds=speeds), columns
 
 
-def _columns_of(channels: Sequence[str], channel: str, field: str) -> dict[str, int]:
-    """Return element -> column."""
+def columns_of(channels: Sequence[str], channel: str, field: str) -> dict[str, int]:
+    """Return element -> column: those called `<channel>`, `<channel>.<field>` or `<channel>.<field>.<element>`."""
     found: dict[str, int] = {}
     for column, name in enumerate(channels):
         if name in {channel, f"{channel}.{field}"}:

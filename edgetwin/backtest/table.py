@@ -26,6 +26,7 @@ BLOCK_ROWS = 8192
 _SAMPLE_ROWS = 200  # from which it is told what a column holds
 _DELIMITERS = ",;\t"
 _LABEL_NAMES = frozenset({"anomaly", "is_anomaly", "label", "changepoint", "outlier", "fault"})  # never a measurement
+_NUMBERING = frozenset({"boot", "seq"})  # of `edgetwin export`: whose record it is, never a measurement
 _OFFSET = re.compile(r"\d[+-]\d\d:?(\d\d)?\s*$")
 _NOT_A_NUMBER = frozenset({"", "nan", "null", "none", "na", "n/a", "-"})
 
@@ -80,9 +81,8 @@ class Table:
         if not np.isfinite(self._to_times(columns[self._time])).any():
             cure = "name the column with --time; it holds ISO 8601 or seconds"
             raise RefusedError([Fault(str(path), f"column {self._header[self._time]!r} holds no times", cure)])
-        numeric = [
-            place for place, cells in enumerate(columns) if place not in {self._time, self._label} and _holds(cells)
-        ]
+        special = {self._time, self._label, *(self._header.index(name) for name in _NUMBERING & set(self._header))}
+        numeric = [place for place, cells in enumerate(columns) if place not in special and _holds(cells)]
         self._places = [place for place in numeric if self._header[place].casefold() not in _LABEL_NAMES]
         self.left_out = [self._header[place] for place in numeric if place not in self._places]
         self.channels = [self._header[place] for place in self._places]

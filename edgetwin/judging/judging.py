@@ -81,6 +81,13 @@ class Judging:
                     extra={"EVENT": "anomaly.learns_anew", "DETECTOR": name},
                 )  # fmt: skip
 
+    def retune(self, settings: Settings) -> None:
+        """Judge by other thresholds from now on; what was learned and what is raised stay."""
+        self.judge()
+        self._settings = settings
+        for name, watch in self._watches.items():
+            watch.retune(settings.anomaly[name])
+
     def listeners(self, channel: str) -> tuple[Listener, ...]:
         """Return what wants every message of a channel: (raw CDR, reception [ns, UTC; 0: unknown])."""
         found: list[Listener] = []

@@ -62,10 +62,7 @@ class Watch:
         self._gauge = gauge
         self._hear = hear
         self._wish = wish_of(anomaly)
-        self._rule = alert_rule(
-            self._wish,
-            AlertRule(anomaly.clear_after_s, anomaly.cooldown_s, per_hour_max=anomaly.per_hour_max),
-        )
+        self._rule = _rule_of(anomaly, self._wish)
         self._roster = Roster()
         self._detector: Detector | None = None
         self._alerts = Alerts(self._rule, self._look)
@@ -80,6 +77,18 @@ class Watch:
     def gathered(self) -> int:
         """Messages that wait to be judged."""
         return len(self._rows)
+
+    @property
+    def detector(self) -> Detector | None:
+        """The detector at work; None before there is one."""
+        return self._detector
+
+    def element(self, column: int) -> str:
+        """Return the name of a column of the rows that `hear` is told of; empty where it is the only one."""
+        labels = self._roster.labels
+        if column >= len(labels):
+            return f"motion {column - len(labels)}"
+        return "" if len(labels) == 1 and self._anomaly.label is None else labels[column]
 
     def take(self, raw: bytes, time_s: float) -> list[Told]:
         """Take a message of the channel; return what is to be told, usually nothing.
@@ -110,6 +119,18 @@ class Watch:
         self._rows.append(row)
         self._times_s.append(time_s)
         return told + self.judge() if len(self._rows) >= GATHER_ROWS else told
+
+    def retune(self, anomaly: AnomalySettings) -> None:
+        """Go on by another threshold, with other times of an alert; what was learned and what is raised stay.
+
+        Args:
+            anomaly: Differs from what this one was made with in these alone.
+        """
+        self._anomaly, self._wish = anomaly, wish_of(anomaly)
+        self._rule = self._alerts.rule = _rule_of(anomaly, self._wish)
+        if (one := self._detector) is not None and one.threshold != anomaly.threshold:
+            self._detector = self._build(len(self._roster.labels), one.elements)
+            self._detector.load(one.save())
 
     def take_motion(self, raw: bytes) -> None:
         """Take a message of the motion's own channel: it holds until the next one."""
@@ -255,6 +276,10 @@ class Watch:
                 self._raised[alert.index] = self._name(alert.index)
             told.append(Told(alert, self._raised.get(alert.index, self._name(alert.index))))
         return told
+
+
+def _rule_of(anomaly: AnomalySettings, wish: Wish) -> AlertRule:
+    return alert_rule(wish, AlertRule(anomaly.clear_after_s, anomaly.cooldown_s, per_hour_max=anomaly.per_hour_max))
 
 
 def wish_of(anomaly: AnomalySettings) -> Wish:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Collection
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edgetwin.analytics import features
 from edgetwin.clock import Clock
@@ -81,7 +81,7 @@ class ModelFile:
 
     async def _admit(self, content: bytes, loaded: str | None, executor: Executor) -> Model | None:
         loop = asyncio.get_running_loop()
-        runtime = await loop.run_in_executor(executor, importlib.import_module, "edgetwin.analytics.model")
+        runtime = await loop.run_in_executor(executor, _runtime)
         if await loop.run_in_executor(executor, runtime.check_content, content, self._pinned) == loaded:
             return None
         await _try(content)
@@ -110,15 +110,26 @@ def load_model(content: bytes, pinned: str | None, offered: Collection[str], clo
     Raises:
         ModelRefusedError: It cannot be used.
     """
-    runtime = importlib.import_module("edgetwin.analytics.model")
+    runtime = _runtime()
     model: Model = runtime.load(content, pinned=pinned, clock=clock)
     missing = [one for one in features.sources(model.card.measured) if one not in offered]
     if missing:
         what = f"its features need {', '.join(missing)}, and there is no such source"
         raise ModelRefusedError(what, f"add the table sources.{missing[0]} with channel and field")
-    if any(one.band_hz is not None for one in model.card.measured):
-        importlib.import_module("scipy.signal")  # here, and not where its 0.7 s would hold up the loop
     return model
+
+
+def _runtime() -> Any:
+    """Return the module that runs models.
+
+    Raises:
+        ModelRefusedError: The ONNX runtime is not installed, or not for this machine.
+    """
+    try:
+        return importlib.import_module("edgetwin.analytics.model")
+    except ImportError as error:
+        what = f"the Python package onnxruntime cannot be loaded ({' '.join(str(error).split())[:200]})"
+        raise ModelRefusedError(what, "install it with: pip install onnxruntime") from error
 
 
 def _signature(path: Path) -> _Signature:

@@ -57,6 +57,12 @@ class _Labelled:
         return _at(self._read(raw)[0], self._index)
 
 
+def combined(values: Sequence[float], how: Combine) -> float:
+    """Return several numbers, at least one, as one; NaN where they cannot be."""
+    found = _COMBINE[how](values)
+    return math.nan if found is None else found
+
+
 def faults(settings: Settings) -> list[Fault]:
     """Return what is wrong with the sources of all prognoses that only channels and message types can tell."""
     found: list[Fault] = []

@@ -222,6 +222,47 @@ def test_a_model_may_be_asked_from_another_thread() -> None:
     np.testing.assert_array_equal(found[0], model.probabilities(rows))
 
 
+def test_threads_that_ask_one_row_at_once_get_their_own_answers() -> None:
+    """The buffers of one row are one thread's at a time; whoever finds them taken goes another way."""
+    model = load(forest_model(2))
+    rows = np.random.default_rng(1).normal(0.0, 3.0, (400, 2)).astype(np.float32)
+    expected = model.probabilities(rows)
+    found: dict[int, list[float]] = {}
+
+    def ask(turn: int) -> None:
+        found[turn] = [float(model.probabilities(row[None])[0]) for row in np.roll(rows, turn * 100, axis=0)]
+
+    threads = [threading.Thread(target=ask, args=(turn,)) for turn in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    for turn in range(4):
+        np.testing.assert_array_equal(found[turn], np.roll(expected, turn * 100))
+
+
+def test_an_answer_does_not_change_when_the_next_row_is_asked() -> None:
+    """And the row that was asked is not written to."""
+    model = load(threshold_model(card(), at=0.0))
+    low, high = np.full((1, 1), -9.0, np.float32), np.full((1, 1), 9.0, np.float32)
+    first = model.probabilities(low)
+    kept = first.copy()
+
+    assert model.probabilities(high)[0] > 0.9
+    assert first[0] == kept[0] < 0.1
+    assert (low[0, 0], high[0, 0]) == (-9.0, 9.0)
+
+
+def test_a_row_of_another_width_is_an_error_and_no_answer() -> None:
+    """One number is not spread over three features."""
+    estimator, _ = fitted(3)
+    model = load(onnx_bytes(converted(estimator, 3), card(NAMES)))
+
+    with pytest.raises(Exception, match=r"(?i)dimension"):
+        model.probabilities(np.zeros((1, 1), np.float32))
+
+
 def test_what_the_card_says_is_what_was_written() -> None:
     """Through the file and back."""
     told = card(["ratio:a.mean", "runtime.hours"], threshold=0.7, healthy={"ratio:a.mean": 1.0}, facts={"rows": 5})

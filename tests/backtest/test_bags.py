@@ -13,6 +13,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import JointState
 
+from edgetwin.backtest.bags import judge_bag
 from edgetwin.cli import main
 
 CONFIG = """
@@ -82,19 +83,24 @@ def test_without_settings_every_number_of_every_topic_is_judged(bag: Path, capsy
     assert [alert["channel"] for alert in found["alerts"]] == ["joint_states.effort b"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--method", "twin_ratio"], "needs to know which elements, motion or limits"),
-        (["--plot", "x.png"], "--plot: draws tables only"),
-    ],
-)
-def test_what_a_bag_cannot_do_is_one_line(
-    bag: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
-) -> None:
+def test_what_a_bag_cannot_do_is_one_line(bag: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 2."""
-    assert main(["backtest", str(bag), *arguments]) == 2
-    assert words in capsys.readouterr().err
+    assert main(["backtest", str(bag), "--method", "twin_ratio"]) == 2
+    assert "needs to know which elements, motion or limits" in capsys.readouterr().err
+
+
+def test_a_bag_is_drawn_element_by_element(bag: Path, tmp_path: Path) -> None:
+    """A trace per joint under its own name, whatever its place in the message; the picture holds both."""
+    pytest.importorskip("matplotlib")
+    _, traces = judge_bag(bag, None, None, draw_too=True)
+    assert main(["backtest", str(bag), "--plot", str(tmp_path / "x.png")]) == 0
+
+    assert {trace.name for trace in traces} == {"joint_states.effort a", "joint_states.effort b"}
+    strained = next(trace for trace in traces if trace.name.endswith("b"))
+    values = np.concatenate(strained.values)
+    assert len(values) == 800
+    assert values[:600].max() < 10.0 < values[600:].min()
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_bag_without_the_configured_topics_is_refused(

@@ -223,3 +223,31 @@ def test_what_does_not_fit_the_messages_is_a_fault_with_its_key(anomaly: dict[st
     (fault,) = faults(settings(**anomaly))
 
     assert str(fault).startswith(words)
+
+
+@pytest.mark.parametrize("method", ["robust_z", "residual", "t_squared"])
+def test_another_threshold_keeps_what_was_learned_and_what_is_raised(method: str) -> None:
+    """No warm-up, no word; a strain that alarmed before does not alarm any more, and the state is for a restart."""
+    names, wish = ["joint_1", "joint_2"], EFFORT | {"method": method, "cooldown_s": 0.0, "clear_after_s": 0.5}
+    one = watch(**wish)
+    rows = noise(900, 2)
+    for efforts in rows[300:320] + rows[600:620]:
+        efforts[1] += 25.0
+    told: dict[str, list[AlertState]] = {"before": [], "after": []}
+    for row, efforts in enumerate(rows):
+        if row == 500:
+            before = one.judge()
+            judged = one.figures()["judged"]
+            one.retune(settings(**wish, threshold=1e5).anomaly["one"])
+            assert (before, one.figures()["phase"], one.figures()["judged"]) == ([], "watching", judged)
+        told["before" if row < 500 else "after"] += [
+            said.alert.state for said in one.take(joints(names, efforts), row / 20)
+        ]
+
+    assert told["before"][0] is AlertState.RAISED
+    assert told["before"][-1] is AlertState.CLEARED
+    assert told["after"] == []
+    anew = watch(**wish, threshold=1e5)
+    anew.load(json.loads(json.dumps(one.save())))
+    with pytest.raises(DetectorStateError):
+        watch(**wish).load(one.save())
