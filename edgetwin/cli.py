@@ -7,6 +7,7 @@ need when they run: `--help` and `status` do not wait for ROS.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    gc.disable()  # what is imported from here on stays; the daemon collects again once it runs
     from edgetwin import service
 
     return service.run(_config_path(arguments), os.environ)
@@ -101,6 +103,12 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _backtest(arguments: argparse.Namespace) -> int:
     from edgetwin.backtest import command
+
+    return command.main(arguments)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from edgetwin.export import command
 
     return command.main(arguments)
 
@@ -171,6 +179,13 @@ def _parser() -> argparse.ArgumentParser:
 
         add_backtest_arguments(backtest)
     backtest.set_defaults(command=_backtest)
+
+    export = commands.add_parser("export", help="write stored or recorded telemetry, or the audit, as CSV or MCAP")
+    if "export" in sys.argv[1:2]:
+        from edgetwin.export.options import add_arguments as add_export_arguments
+
+        add_export_arguments(export)
+    export.set_defaults(command=_export)
     return parser
 
 

@@ -28,6 +28,7 @@ _NS_PER_S = 1_000_000_000
 _TIMES = ("time", "timestamp", "datetime", "stamp", "stamp_us", "date")
 _MACHINES = ("machine", "machine_id", "robot", "robot_id", "unit")
 _LABELS = ("label", "target", "will_fail", "failure", "machine failure", "machine_failure")
+_NUMBERING = frozenset({"boot", "seq"})  # of `edgetwin export`: whose record it is, never a measurement
 _NO_WORD = re.compile(r"[^a-z0-9]+")
 _BAGS = frozenset({".mcap", ".db3", ".bag"})
 _TRUE = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
@@ -169,7 +170,7 @@ class _Columns:
                 cure = "name it with --label or --failure, list failures with --failures, or say --run-to-failure"
                 raise _refused(file, "no column says when the machine failed", cure)
         special = {self._time, self._machine, self.mark_name}
-        chosen = wish.sources or _own_sources([name for name in names if name and name not in special])
+        chosen = wish.sources or _own_sources([name for name in names if name and name not in special | _NUMBERING])
         self._sources: list[tuple[str, list[int], Combine]] = []
         for source, patterns in chosen.items():
             found = [name for name in names if name not in special and any(fnmatchcase(name, one) for one in patterns)]

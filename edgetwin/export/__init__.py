@@ -1,0 +1,1 @@
+"""Wing: `edgetwin export`: what is stored or recorded as CSV or MCAP, for tools that know nothing of edgetwin."""
