@@ -6,6 +6,7 @@ In: settings file, environment     Out: what `run` needs, or every fault on a li
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,8 +21,9 @@ from edgetwin.pipeline import faults as channel_faults
 from edgetwin.prognosis.checking import model_faults
 from edgetwin.prognosis.sources import faults as source_faults
 from edgetwin.ros.context import import_rclpy
-from edgetwin.settings import Settings
+from edgetwin.settings import Settings, TlsSettings
 from edgetwin.settings.anomaly import MethodName
+from edgetwin.settings.ownership import ALL, others_may_write
 from edgetwin.store.opening import newer_version
 from edgetwin.uplink.link import Broker
 from edgetwin.uplink.tls import client_context
@@ -64,6 +66,7 @@ def faults_here(settings: Settings) -> list[Fault]:
     found += anomaly_faults(settings)
     found += source_faults(settings)
     found += _store_faults(settings.store.path)
+    found += tls_faults(settings.mqtt.tls)
     return found
 
 
@@ -95,6 +98,7 @@ def notes(settings: Settings) -> list[str]:
     """Return what is no fault, and what whoever lets the cloud move this robot should have read once."""
     gate = settings.gate
     found = [f"gate.checks_off: the check {code} is switched off" for code in gate.checks_off]
+    found += _known_keys(settings.mqtt.tls)
     if not gate.remote_motion:
         return found
     if not gate.operators and gate.admission != "open":
@@ -108,6 +112,13 @@ def notes(settings: Settings) -> list[str]:
     if gate.fence is None:
         found.append("gate.fence: none; the robot may be driven anywhere")
     return found
+
+
+def _known_keys(tls: TlsSettings | None) -> list[str]:
+    with suppress(OSError):
+        if tls is not None and tls.key_file is not None and tls.key_file.stat().st_mode & stat.S_IROTH:
+            return [f"mqtt.tls.key_file: {ALL} may read {tls.key_file}, and be this robot; chmod 0600, or 0640"]
+    return []
 
 
 def broker_of(settings: Settings) -> Broker:
@@ -131,6 +142,17 @@ def broker_of(settings: Settings) -> Broker:
         username=mqtt.username.get_secret_value() if mqtt.username else None,
         password=mqtt.password.get_secret_value() if mqtt.password else None,
     )
+
+
+def tls_faults(tls: TlsSettings | None) -> list[Fault]:
+    """TLS files that others may change: they choose whom this robot takes for its broker, or who it is itself."""
+    found: list[Fault] = []
+    for key in ("ca_file", "cert_file", "key_file"):
+        path = getattr(tls, key, None)
+        with suppress(OSError):  # that it cannot be read is told where it is used
+            if path is not None and (who := others_may_write(path.stat())):
+                found.append(Fault(f"mqtt.tls.{key}", f"{path} may be changed by {who}", f"chmod go-w {path}"))
+    return found
 
 
 def _store_faults(path: Path) -> list[Fault]:

@@ -44,15 +44,20 @@ def default_path(environ: Mapping[str, str]) -> Path:
     return Path(environ.get(environment.CONFIG) or DEFAULT_PATH)
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Loaded:
+def load(path: Path, environ: Mapping[str, str], *, guarded: bool = True) -> Loaded:
     """Return the settings of the file, the environment and the credentials, in rising priority.
+
+    Args:
+        path: Of the settings file.
+        environ: The environment; it names the credentials.
+        guarded: Refuse a file that others than its owner may change.
 
     Raises:
         RefusedError: They cannot be used; it holds every fault of this run.
     """
     layers = _Layers(plain(path.name))
     try:
-        layers.add_document(document.read(path))
+        layers.add_document(document.read(path, guarded=guarded))
     except RefusedError as refused:
         layers.faults += refused.faults
     for given, faults in (environment.read(environ, layers.channels()), credentials.read(environ)):

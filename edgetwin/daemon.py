@@ -96,6 +96,15 @@ class Daemon:
         """Ask for an orderly end."""
         self._stopping.set()
 
+    def retune(self, settings: Settings, broker: Broker) -> None:
+        """Take what `settings.changes` allows to change while running; `broker` is for the next connections."""
+        for name, pipeline in self._pipelines.items():
+            pipeline.repace(settings.channels[name])
+        self._judging.retune(settings)
+        self._forwarding.retune(settings)
+        self._forwarding.link.meet_next(broker)
+        self._driving.meet_next(broker)
+
     async def run(self) -> None:
         """Run until `stop`.
 
@@ -135,6 +144,7 @@ class Daemon:
                 ]
                 gc.freeze()  # what is here stays: the collector need not walk over it again and again
                 gc.set_threshold(20_000, 20, 50)
+                gc.enable()  # off since before the imports
                 self._state = "running"
                 _log.info(
                     "edgetwin %s is running: %d channels.", __version__, len(self._pipelines),
@@ -175,7 +185,6 @@ class Daemon:
 
     def _sink(self, pipeline: Pipeline) -> Any:
         pacer = pipeline.pacer
-
         take_sample = pipeline.take
         listeners = self._foretelling.listeners(pipeline.lane.name)
         judges = self._judging.listeners(pipeline.lane.name)
@@ -257,17 +266,9 @@ class Daemon:
     def _make_figures(self, topics: Mapping[str, Any]) -> Figures:
         forwarding = self._forwarding
         rooms = Rooms(
-            self._pipelines,
-            topics,
-            self._problems,
-            forwarding.outbox,
-            forwarding.link,
-            forwarding.live,
-            forwarding.pump,
-            self._driving,
-            forwarding,
-            self._settings.store.max_bytes,
-        )
+            self._pipelines, topics, self._problems, forwarding.outbox, forwarding.link, forwarding.live,
+            forwarding.pump, self._driving, forwarding, self._settings.store.max_bytes,
+        )  # fmt: skip
         return Figures(self._settings.robot.id, self._boot, rooms, self._clock)
 
     def _ros_problem(self, channel: str, problem: str | None) -> None:

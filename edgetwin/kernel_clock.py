@@ -1,4 +1,4 @@
-"""Roof: what the kernel says of the wall clock: whether anything disciplines it, and how far it may be off.
+"""Floor: what the kernel says of the wall clock: whether anything disciplines it, and how far it may be off.
 
 In: nothing     Out: KernelClock. Asks, sets nothing; anybody may ask unless a sandbox forbids it.
 
@@ -32,7 +32,6 @@ class _Timex(ctypes.Structure):
     )
 
 
-_ANSWER = _Timex()
 _LIBRARY = ctypes.CDLL(None, use_errno=True)
 
 
@@ -67,14 +66,14 @@ def look() -> KernelClock:
     ask = getattr(_LIBRARY, "adjtimex", None)
     if ask is None:
         return KernelClock(None, why="this libc has no adjtimex")
-    _ANSWER.modes = 0
-    state = ask(ctypes.byref(_ANSWER))
+    answer = _Timex()  # of this call alone: the command lane asks on a thread of its own
+    state = ask(ctypes.byref(answer))
     if state == -1:
         return KernelClock(None, why=os.strerror(ctypes.get_errno()))
-    status = int(_ANSWER.status)
+    status = int(answer.status)
     unit_ns = 1 if status & _IN_NANOSECONDS else NS_PER_US
     return KernelClock(
         synchronised=state != _TIME_ERROR and not status & _UNSYNCHRONISED,
-        offset_ns=int(_ANSWER.offset) * unit_ns,
-        error_max_ns=int(_ANSWER.maxerror) * NS_PER_US,
+        offset_ns=int(answer.offset) * unit_ns,
+        error_max_ns=int(answer.maxerror) * NS_PER_US,
     )

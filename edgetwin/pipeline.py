@@ -19,6 +19,7 @@ from edgetwin.ros import cdr
 from edgetwin.ros.types import message_class
 from edgetwin.settings import Channel, Deadband
 from edgetwin.sync import deadband as bands
+from edgetwin.sync.deadband import Reading
 from edgetwin.sync.pacer import Pacer, PaceRule
 
 Sample: TypeAlias = tuple[bytes, int, int]  # raw CDR, stamp [ns, UTC; 0: none], reception [ns, UTC]
@@ -56,14 +57,20 @@ class Pipeline:
         if channel.encoding is Encoding.JSON:
             decode = cdr.dict_decoder(self.message_class, channel.fields)
             self._encode = lambda raw: wire.encode(decode(raw))
-        band, read = _deadband(self.message_class, channel)
-        rule = PaceRule(
-            rate_hz_max=None if channel.channel_class is ChannelClass.EVENT else channel.rate_hz_max,
-            heartbeat_ns=seconds_to_ns(channel.heartbeat_s),
-            settle_ns=seconds_to_ns(channel.settle_s),
-            deadband=band,
-        )
-        self.pacer: Pacer[Sample] = Pacer(rule, None if read is None else lambda sample: read(sample[0]))
+        self.pacer: Pacer[Sample] = Pacer(*_pace(self.message_class, channel))
+
+    def repace(self, channel: Channel) -> None:
+        """Pace by the settings of `channel` from now on; numbers, counters and what is held stay.
+
+        Args:
+            channel: Differs from what this one was made with in its pacing alone, or not at all.
+
+        Raises:
+            FieldPathError: The deadband names what the type does not have; nothing has changed then.
+        """
+        if channel != self.channel:
+            self.pacer.repace(*_pace(self.message_class, channel))
+            self.channel = channel
 
     @property
     def lane(self) -> Lane:
@@ -130,6 +137,18 @@ def faults(name: str, channel: Channel) -> list[Fault]:
     except FieldPathError as error:
         found.append(Fault(f"{where}.deadband", f"{error.path} {error.what}", error.cure))
     return found
+
+
+def _pace(cls: Any, channel: Channel) -> tuple[PaceRule, Callable[[Sample], Reading] | None]:
+    """Return how the channel is paced, and the reader of what its deadband looks at."""
+    band, read = _deadband(cls, channel)
+    rule = PaceRule(
+        rate_hz_max=None if channel.channel_class is ChannelClass.EVENT else channel.rate_hz_max,
+        heartbeat_ns=seconds_to_ns(channel.heartbeat_s),
+        settle_ns=seconds_to_ns(channel.settle_s),
+        deadband=band,
+    )
+    return rule, None if read is None else lambda sample: read(sample[0])
 
 
 def _deadband(cls: Any, channel: Channel) -> tuple[bands.Deadband | None, cdr.NumberReader | None]:

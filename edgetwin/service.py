@@ -11,6 +11,7 @@ import faulthandler
 import logging
 import signal
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -22,7 +23,6 @@ from edgetwin.notify import Systemd, watchdog_s
 
 if TYPE_CHECKING:  # these load pydantic, ROS and aiomqtt
     from edgetwin.check import Prepared
-    from edgetwin.settings import Settings
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2  # the unit does not try again: only a human can mend settings
@@ -95,8 +95,10 @@ def _prepare_and_serve(path: Path, environ: Mapping[str, str], early: _EarlySign
 async def _serve(
     prepared: Prepared, path: Path, environ: Mapping[str, str], early: _EarlySignals, systemd: Systemd
 ) -> None:
+    from edgetwin import check  # noqa: PLC0415
     from edgetwin.daemon import Daemon  # noqa: PLC0415
     from edgetwin.progress import Progress  # noqa: PLC0415
+    from edgetwin.reloading import Reload  # noqa: PLC0415
     from edgetwin.status import runtime_directory  # noqa: PLC0415
     from edgetwin.vitals import Vitals  # noqa: PLC0415
     from edgetwin.watchdog import Watchdog  # noqa: PLC0415
@@ -111,42 +113,25 @@ async def _serve(
         systemd.stopping()
         daemon.stop()
 
-    def reload() -> None:
-        systemd.reload_begins()
-        _reload(prepared.settings, path, environ)
-        systemd.reload_ends()
-
+    reload = Reload(prepared, partial(check.prepare, path, environ), daemon.retune, systemd)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, reload)
+    loop.add_signal_handler(signal.SIGHUP, reload.ask)
     if early.stop:
         daemon.stop()
     # Not in a TaskGroup, which would wrap what the daemon raises. Should it fail nobody is fed, and systemd sees to it.
     watch = loop.create_task(Watchdog(progress, systemd, watchdog_s(environ)).run())
+    reloads = loop.create_task(reload.run())
+    reloads.add_done_callback(_escalate)
     try:
         await daemon.run()
     finally:
         watch.cancel()
+        reloads.cancel()
 
 
-def _reload(running: Settings, path: Path, environ: Mapping[str, str]) -> None:
-    """SIGHUP: say what a restart would change. Nothing can be changed while running in this version."""
-    from edgetwin import config  # noqa: PLC0415
-
-    try:
-        wanted = config.load(path, environ).settings
-    except RefusedError as refused:
-        for fault in refused.faults:
-            _log.error("Reload refused: %s", fault, extra={"EVENT": "reload.refused", "WHERE": fault.where})
-        return
-    changed = [
-        section for section in type(wanted).model_fields if getattr(wanted, section) != getattr(running, section)
-    ]
-    if changed:
-        _log.warning(
-            "Reload refused: %s changed; restart to use it.", ", ".join(f"[{section}]" for section in changed),
-            extra={"EVENT": "reload.refused"},
-        )  # fmt: skip
-    else:
-        _log.info("Reload: nothing has changed.", extra={"EVENT": "reload.same"})
+def _escalate(ended: asyncio.Task[None]) -> None:
+    """A defect outside of the daemon's TaskGroup: hand it to the daemon, which ends in order."""
+    if not ended.cancelled() and (error := ended.exception()) is not None:
+        ended.get_loop().call_exception_handler({"message": "a defect in reloading", "exception": error})

@@ -40,21 +40,17 @@ class StatusFile:
         self._path = directory / FILE_NAME
         self._scratch = directory / (FILE_NAME + ".new")
 
-    def open(self) -> None:
-        """Make the directory.
-
-        Raises:
-            OSError: It cannot be made.
-        """
-        self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-
     def write(self, figures: Mapping[str, Any]) -> None:
-        """Replace the file; a reader sees the old or the new one, whole.
+        """Replace the file, and make its directory where there is none; a reader sees the old file or the new, whole.
 
         Raises:
-            OSError: The directory is gone or full.
+            OSError: The directory cannot be made, or is full.
         """
-        self._scratch.write_bytes(orjson.dumps(figures))
+        try:
+            self._scratch.write_bytes(orjson.dumps(figures))
+        except FileNotFoundError:
+            self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._scratch.write_bytes(orjson.dumps(figures))
         self._scratch.chmod(_MODE)
         os.replace(self._scratch, self._path)  # noqa: PTH105  # Path.replace costs a Path each second
 

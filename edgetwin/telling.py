@@ -1,7 +1,7 @@
 """Roof: how the daemon tells how it goes: once a second, the same figures to everybody who may want them.
 
 In: figures     Out: status.json, `systemctl status`, /diagnostics, Prometheus where a setting asks for it.
-Whoever cannot be told is left out, and that is said once: to tell is never a reason to end.
+A file that cannot be written is tried again each second, and only the change is said: to tell is never a reason to end.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Telling:
         self._clock = clock
         self._prometheus: Prometheus | None = None
         self._tellers: list[Callable[[Figures], None]] = []
+        self._written = True
 
     async def run(self, figures: Callable[[], Figures], node: Any) -> None:
         """Tell until cancelled.
@@ -63,7 +64,8 @@ class Telling:
         while True:
             now = figures()
             self._show(now)
-            self._tellers = [tell for tell in self._tellers if self._told(tell, now)]
+            for tell in self._tellers:
+                tell(now)
             await asyncio.sleep(PERIOD_S)
 
     def close(self) -> None:
@@ -75,8 +77,7 @@ class Telling:
             prometheus.close()
 
     def _open(self, node: Any) -> None:
-        if self._told(lambda _figures: self._file.open(), {}):
-            self._tellers.append(self._file.write)
+        self._tellers.append(self._write)
         if self._settings.diagnostics:
             with suppress(RosTypeError):  # a robot without diagnostic_msgs has nobody who would read them
                 publisher = DiagnosticsPublisher(node, self._robot_id, self._clock)
@@ -94,14 +95,19 @@ class Telling:
             else:
                 self._tellers.append(self._prometheus.tell)
 
-    @staticmethod
-    def _told(tell: Callable[[Figures], None], figures: Figures) -> bool:
+    def _write(self, figures: Figures) -> None:
         try:
-            tell(figures)
+            self._file.write(figures)
         except OSError as error:
-            _log.warning("No status file: %s; `edgetwin status` will not work.", error, extra={"EVENT": "status.off"})
-            return False
-        return True
+            if self._written:
+                _log.warning(
+                    "No status file: %s; `edgetwin status` knows nothing new.", error, extra={"EVENT": "status.off"}
+                )
+            self._written = False
+        else:
+            if not self._written:
+                _log.info("The status file is written again.", extra={"EVENT": "status.on"})
+            self._written = True
 
 
 def _diagnose(publisher: DiagnosticsPublisher, figures: Figures) -> None:

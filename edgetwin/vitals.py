@@ -9,13 +9,16 @@ round. The main loop needs no heart: the watchdog runs on it.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from edgetwin.headline import headline
+from edgetwin.headline import SelfTest, headline, self_test
 from edgetwin.notify import Systemd
 from edgetwin.progress import Progress
+
+_log = logging.getLogger("edgetwin")
 
 ROS_SILENCE_MAX_S = 5.0
 # Long: a flash disk that tidies up may hold a write for many seconds, and a hung disk is no reason to kill a daemon
@@ -58,13 +61,21 @@ class Vitals:
                     coming = turn()
 
     async def tell_ready(self, tried: asyncio.Event, figures: Callable[[], Mapping[str, Any]]) -> None:
-        """Say READY, and how it went: ROS and the store are open, and the broker, maybe away for weeks, was tried."""
+        """Say READY, and how each part is: ROS and store are open, and the broker, maybe away for weeks, was tried."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_LINK_MAX_S):
                 await tried.wait()
-        self.show(figures())
+        found = figures()
+        self.show(found)
+        _say(self_test(found))
         self._systemd.ready()
 
     def show(self, figures: Mapping[str, Any]) -> None:
         """Put the headline of these figures into `systemctl status`."""
         self._systemd.say(headline(figures))
+
+
+def _say(found: SelfTest) -> None:
+    """Leave one line of the start in the journal, each part a field of its own."""
+    level, verdict = (logging.WARNING, "trouble") if found.troubles else (logging.INFO, "ok")
+    _log.log(level, "Self-test: %s.", found, extra={"EVENT": "selftest", "VERDICT": verdict, **found.parts})

@@ -42,7 +42,6 @@ _FIGURES: dict[str, Any] = {
 
 def _written(directory: Path, figures: dict[str, Any] | None = None) -> StatusFile:
     file = StatusFile(directory)
-    file.open()
     file.write(_FIGURES if figures is None else figures)
     return file
 

@@ -27,7 +27,6 @@ _FIGURES: dict[str, Any] = {
 @pytest.fixture(name="file")
 def _file(tmp_path: Path) -> Iterator[StatusFile]:
     file = StatusFile(tmp_path)
-    file.open()
     file.write(_FIGURES)
     yield file
     file.remove()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from edgetwin import vitals
 from edgetwin.clock import NS_PER_S, SystemClock
-from edgetwin.headline import headline
+from edgetwin.headline import headline, self_test
 from edgetwin.notify import Systemd
 from edgetwin.progress import Progress
 from edgetwin.vitals import Vitals
@@ -151,3 +152,51 @@ def test_a_disk_that_hangs_and_was_told_is_lived_with(monkeypatch: pytest.Monkey
 def test_the_headline_says_what_matters(figures: Mapping[str, Any], line: str) -> None:
     """Link, channels, what waits, what is wrong."""
     assert headline(figures) == line
+
+
+def test_the_self_test_is_one_line_with_a_field_for_each_part(caplog: pytest.LogCaptureFixture) -> None:
+    """Once, when everything was tried; a broker that is away is told, and is no trouble of ours."""
+    tried = asyncio.Event()
+    tried.set()
+    with caplog.at_level(logging.INFO):
+        asyncio.run(Vitals(Progress(Time()), Said()).tell_ready(tried, lambda: _figures("down", odom=_channel())))
+    (line,) = [one for one in caplog.records if getattr(one, "EVENT", "") == "selftest"]
+
+    assert line.getMessage() == (
+        "Self-test: no broker (no PUBACK within 10 s); outbox writes; latch on disk; "
+        "commands unknown, remote motion off; clock unknown; 1 channel; 0 detectors; 0 models."
+    )
+    assert (line.levelno, line.__dict__["VERDICT"]) == (logging.INFO, "ok")
+    assert line.__dict__["BROKER"] == "no broker (no PUBACK within 10 s)"
+
+
+@pytest.mark.parametrize(
+    ("part", "figures", "words"),
+    [
+        ("STORE", {"outbox": {"backlog": 0, "problem": "disk full"}}, "outbox: disk full"),
+        ("LATCH", {"gate": {"state": "HELD", "latch_problem": "read-only"}}, "latch: read-only"),
+        ("CHANNELS", {"channels": {"odom": _channel(problem="no type")}}, "channel: odom: no type"),
+        ("DETECTORS", {"anomaly": {"one": {"problem": "no pair"}}}, "detector: one: no pair"),
+        ("MODELS", {"prognosis": {"motor": {"refused": "too old"}}}, "model: motor: too old"),
+    ],
+)
+def test_a_part_in_trouble_makes_the_self_test_a_warning(
+    caplog: pytest.LogCaptureFixture, part: str, figures: dict[str, Any], words: str
+) -> None:
+    """It says which, and the other parts all the same."""
+    tried = asyncio.Event()
+    tried.set()
+    asyncio.run(Vitals(Progress(Time()), Said()).tell_ready(tried, lambda: _figures() | figures))
+    (line,) = [one for one in caplog.records if getattr(one, "EVENT", "") == "selftest"]
+
+    assert (line.levelno, line.__dict__["VERDICT"], line.__dict__[part]) == (logging.WARNING, "trouble", words)
+    assert f"; {words};" in line.getMessage() or line.getMessage().endswith(f"; {words}.")
+
+
+@pytest.mark.parametrize("said", [True, False, None])
+def test_a_clock_that_nothing_keeps_right_is_told_and_no_trouble(said: bool | None) -> None:
+    """`doctor` has the cure; stamped moves are refused meanwhile."""
+    found = self_test(_figures() | {"clock": {"synchronised": said}})
+
+    assert found.troubles == ()
+    assert ("not" in found.parts["CLOCK"], "unknown" in found.parts["CLOCK"]) == (said is False, said is None)

@@ -42,7 +42,7 @@ def run(path: Path, environ: Mapping[str, str], *, as_json: bool) -> int:
     if DIRECTORY not in seen and os.access(_SERVICE_CREDENTIALS, os.R_OK | os.X_OK):
         seen[DIRECTORY] = str(_SERVICE_CREDENTIALS)  # those of the daemon that runs
     clock = SystemClock()
-    case = Case(path, config.load(path, seen).settings, seen, clock)
+    case = Case(path, config.load(path, seen, guarded=False).settings, seen, clock)
     found: list[Finding] = []
     for finding in _found(case, sys.stderr if sys.stderr.isatty() else None):
         found.append(finding)
@@ -82,6 +82,10 @@ def daemon(case: Case) -> Sequence[Finding]:
         return [fail("daemon", f"its outbox takes nothing: {problem}", "check the disk, its free space, permissions")]
     if problem := gate.get("latch_problem"):
         return [fail("daemon", f"its latch is not safe: {problem}", "check the disk, its free space, permissions")]
+    if problem := gate.get("link_problem"):
+        return [
+            fail("daemon", f"no command reaches it: {problem}", "see the findings of the broker below, and its log")
+        ]
     return [ok("daemon", f"{figures['robot_id']} is {figures['state']}, {outbox['backlog']:,} records wait on disk")]
 
 

@@ -15,6 +15,7 @@ from edgetwin import kernel_clock
 from edgetwin.clock import NS_PER_S
 from edgetwin.doctor.findings import Case, Finding, fail, ok, warn
 from edgetwin.settings.credentials import DIRECTORY
+from edgetwin.settings.document import changeable
 from edgetwin.store.examination import footprint
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -83,14 +84,9 @@ def ros_log(case: Case) -> Sequence[Finding]:
 
 
 def _settings_file(path: Path) -> Iterator[Finding]:
-    mode = path.stat().st_mode
-    if mode & _OTHERS_WRITE:
-        what = f"{path} may be changed by others than its owner (mode {stat.S_IMODE(mode):04o}), and so may every limit"
-        yield fail("permissions", what, f"chown root:edgetwin {path}; chmod 0640 {path}")
-    folder = path.parent.stat().st_mode
-    if folder & _OTHERS_WRITE and not folder & stat.S_ISVTX:
-        what = f"{path.parent} may be written by others than its owner, who can put another file in its place"
-        yield fail("permissions", what, f"chmod go-w {path.parent}")
+    if fault := changeable(path, path.stat()):
+        cure = f"{fault.cure}; `run` and `check` refuse it (as installed: root:edgetwin, 0640)"
+        yield fail("permissions", f"{fault.where} {fault.what}", cure)
 
 
 def _secrets(case: Case) -> Iterator[Finding]:

@@ -1,18 +1,22 @@
 """Floor: one settings file into a dict.
 
 In: a path     Out: the tables as they stand, or one fault that says where the file breaks.
-Reads one file, at most 1 MiB of it. Knows nothing of the keys.
+Reads one file, at most 1 MiB of it. Knows nothing of the keys. A file that others may change or replace is not read:
+whoever may write it sets every limit of the robot.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from edgetwin.errors import Fault, RefusedError
 from edgetwin.settings.keys import plain
+from edgetwin.settings.ownership import others_may_replace, others_may_write
 
 _FILE_MAX_BYTES = 1_048_576
 _PATH_SHOWN_MAX = 200
@@ -24,13 +28,17 @@ _WORD = re.compile(r"""\s*([A-Za-z0-9_."'-]+)""")
 _HEADER = re.compile(r"""\s*\[{1,2}([A-Za-z0-9_."' -]+)(?:\]|$)""")
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, *, guarded: bool = True) -> dict[str, Any]:
     """Return the tables of a TOML file.
 
+    Args:
+        path: Of the file.
+        guarded: Refuse a file that others may change or replace; `doctor` looks at more than that, and tells it too.
+
     Raises:
-        RefusedError: With one fault: the file cannot be read, or where it is not TOML.
+        RefusedError: With one fault: the file cannot be read, is not only its owner's, or where it is not TOML.
     """
-    content = _content(path)
+    content = _content(path, guarded=guarded)
     name = plain(path.name)
     try:
         text = content.decode("utf-8-sig")
@@ -49,10 +57,34 @@ def _refused(where: str, what: str, cure: str) -> RefusedError:
     return RefusedError([Fault(where, what, cure)])
 
 
-def _content(path: Path) -> bytes:
+def changeable(path: Path, seen: os.stat_result) -> Fault | None:
+    """Return the fault of a settings file that others than its owner may change or replace, or None.
+
+    Args:
+        path: Of the file.
+        seen: What the system says of it.
+    """
+    name = plain(str(path), _PATH_SHOWN_MAX)
+    if who := others_may_write(seen):
+        mode = stat.S_IMODE(seen.st_mode)
+        what = f"may be changed by {who} (mode {mode:04o}), and with it every limit of this robot"
+        return Fault(name, what, f"chmod go-w {name}")
+    folder, who = others_may_replace(path)
+    if who:
+        shown = plain(str(folder), _PATH_SHOWN_MAX)
+        return Fault(name, f"may be replaced by {who}, who may write to the folder {shown}", f"chmod go-w {shown}")
+    return None
+
+
+def _content(path: Path, *, guarded: bool) -> bytes:
     where = plain(str(path), _PATH_SHOWN_MAX)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:  # Path.open takes no opener
+            seen = os.fstat(file.fileno())
+            if not stat.S_ISREG(seen.st_mode):
+                raise _refused(where, "is not a file but a device, a pipe or a socket", "name the settings file")
+            if guarded and (fault := changeable(path, seen)):
+                raise RefusedError([fault])
             content = file.read(_FILE_MAX_BYTES + 1)
     except FileNotFoundError as error:
         cure = "create it (the example edgetwin.toml is a start), or name another with --config FILE"
@@ -68,6 +100,10 @@ def _content(path: Path) -> bytes:
     if len(content) > _FILE_MAX_BYTES:
         raise _refused(where, "is larger than 1 MiB", "name the settings file; this is another one")
     return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe that nobody writes to would never open
 
 
 def _syntax_fault(name: str, text: str, message: str) -> Fault:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from edgetwin.errors import Fault
+from edgetwin.settings.ownership import others_may_write
 from edgetwin.settings.values import FilePath, Section, refusal
 
 KEY_BYTES = 32
@@ -105,15 +107,24 @@ def public_keys(operators: Mapping[str, Operator]) -> tuple[dict[str, bytes], li
     for name, operator in operators.items():
         where = f"gate.operators.{name}.public_key_file"
         try:
-            found[name] = raw_key(operator.public_key or _content(operator.public_key_file or Path()))
+            text, others = _key_of(operator)
+            key = raw_key(text)
         except OSError as error:
             cure = "name a file that the daemon's user may read"
             faults.append(Fault(where, f"{operator.public_key_file} cannot be read ({error.strerror})", cure))
         except ValueError as error:
             faults.append(Fault(where, f"{operator.public_key_file} {error}", _CURE))
+        else:
+            if others:
+                what = f"{operator.public_key_file} may be changed by {others}, and with it who drives this robot"
+                faults.append(Fault(where, what, f"chmod go-w {operator.public_key_file}"))
+            found[name] = key
     return found, faults
 
 
-def _content(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.read(_FILE_MAX_BYTES).decode("ascii", "replace")
+def _key_of(operator: Operator) -> tuple[str, str]:
+    """Return the text of an operator's key; and who may change the file it is in, beside its owner."""
+    if operator.public_key is not None:
+        return operator.public_key, ""
+    with (operator.public_key_file or Path()).open("rb") as file:
+        return file.read(_FILE_MAX_BYTES).decode("ascii", "replace"), others_may_write(os.fstat(file.fileno()))

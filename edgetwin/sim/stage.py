@@ -124,6 +124,7 @@ class Stage:
         self._trainer: Child | None = None
         config = folder / "edgetwin.toml"
         config.write_text(tomli_w.dumps(settings(port, folder)), encoding="utf-8")
+        config.chmod(0o600)  # whatever the umask: the daemon refuses settings that others may change
         self._environ = environ = environment(folder, os.environ, free_domain(os.getpid()))
         robot_argv = [*_PYTHON, "edgetwin.sim.robot", "--tell", str(truth_port)]
         self._robot = Child("the simulated robot", robot_argv, log_path=folder / "robot.log", environ=environ)

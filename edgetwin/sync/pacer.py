@@ -51,19 +51,27 @@ class Pacer(Generic[Sample]):
         self.passed = 0
         self.due_ns: int | None = None
         self.time = MessageTime()
+        self._held: Sample | None = None
+        self._reading: Reading | None = None  # of the sample that is being offered
+        self._offered_ns = 0
+        self._interval_ns = 0
+        self._moved_ns: int | None = None  # when it last moved; None at rest, the final state has left
+        self.repace(rule, read)
+
+    def repace(self, rule: PaceRule, read: Callable[[Sample], Reading] | None = None) -> None:
+        """Go on by another rule: counters, message time and what is held stay; the next sample offered leaves.
+
+        The next one leaves because there is nothing to compare it with: what left before was judged, and may not even
+        have been read, by the rule before.
+        """
         self._rule = rule
         self._read = read
         self._limit = RateLimit(rule.rate_hz_max) if rule.rate_hz_max is not None else None
         self._looks = RateLimit(rule.rate_hz_max or 1.0)
         self._silence_ns = max(_SILENCE_MIN_NS, 2 * self._limit.period_ns) if self._limit else 0
-        self._held: Sample | None = None
         self._reference: Sample | None = None
         self._reference_reading: Reading | None = None
-        self._reading: Reading | None = None  # of the sample that is being offered
         self._left_ns: int | None = None
-        self._offered_ns = 0
-        self._interval_ns = 0
-        self._moved_ns: int | None = None  # when it last moved; None at rest, the final state has left
 
     @property
     def held_back(self) -> int:

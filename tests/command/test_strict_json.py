@@ -72,7 +72,6 @@ def test_anything_that_looks_like_json_is_a_value_or_a_value_error(text: str) ->
         (b"", "it is not JSON (character 0)"),
         (b" ", "it is not JSON (character 1)"),
         (b"{", "it is not JSON (character 1)"),
-        (b'{"a":1,}', "it is not JSON (character 7)"),
         (b"{'a':1}", "it is not JSON (character 1)"),
         (b'{"a":1}x', "it is not JSON (character 7)"),
         (b'{"a":01}', "it is not JSON (character 6)"),
@@ -94,6 +93,11 @@ def test_anything_that_looks_like_json_is_a_value_or_a_value_error(text: str) ->
 def test_what_is_not_json_says_where(payload: bytes, words: str) -> None:
     """Overlong forms and encoded surrogates are not UTF-8; a byte order mark is not JSON."""
     assert refusal(payload) == words
+
+
+def test_a_trailing_comma_is_not_json() -> None:
+    """Python 3.13 points at the comma, the ones before behind it."""
+    assert refusal(b'{"a":1,}') in {"it is not JSON (character 6)", "it is not JSON (character 7)"}
 
 
 @pytest.mark.parametrize(

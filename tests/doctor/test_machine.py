@@ -38,7 +38,7 @@ def _case(folder: Path, store: str = "", **environ: str) -> Case:
 
 @pytest.mark.parametrize(
     ("mode", "level"),
-    [(0o600, Level.OK), (0o640, Level.OK), (0o644, Level.OK), (0o660, Level.FAIL), (0o646, Level.FAIL)],
+    [(0o600, Level.OK), (0o640, Level.OK), (0o644, Level.OK), (0o666, Level.FAIL), (0o646, Level.FAIL)],
 )
 def test_settings_that_others_may_change_fail(tmp_path: Path, mode: int, level: Level) -> None:
     """To be read by all is harmless: there are no secrets in it."""

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import trustme
 from geometry_msgs.msg import Twist, TwistStamped
+from paho.mqtt import publish
+from paho.mqtt.enums import MQTTProtocolVersion
 from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import Float64
 
@@ -186,6 +188,51 @@ def test_a_robot_kept_out_of_its_own_topics_fails(walled: Walled, tmp_path: Path
     for topic in ("telemetry/value", "backlog/value", "events/doctor", "acks"):
         assert f"robot/robot_001/{topic}" in what
 
+    assert "no command reaches it then" in what
+
+
+@pytest.mark.parametrize("certificate", ["robot_002"])
+def test_the_certificate_of_another_robot_fails_whatever_a_subscription_says(
+    walled: Walled, tmp_path: Path, certificate: str
+) -> None:
+    """Mosquitto grants what its rules forbid and delivers nothing: our own records are what it is judged by."""
+    config = written(tmp_path, configuration(walled.port, tmp_path, VALUE, mqtt=walled.mqtt(certificate)))
+    report = examined(config)
+
+    ((level, what),) = report.of("acl")
+    assert (report.code, level) == (1, "fail")
+    assert "no command reaches it then" in what
+
+
+@pytest.mark.parametrize("walled", [("pattern write robot/%u/#",)], indirect=True)
+def test_a_subscription_that_delivers_nothing_is_told(walled: Walled, tmp_path: Path) -> None:
+    """Granted, and our own ping, which these rules let us send, does not come."""
+    report = examined(written(tmp_path, configuration(walled.port, tmp_path, VALUE, mqtt=walled.mqtt())))
+
+    assert any(
+        level == "warn" and "delivers nothing: no command would arrive" in what for level, what in report.of("acl")
+    )
+
+
+def test_the_status_is_tried_with_what_the_daemon_that_runs_would_say(walled: Walled, tmp_path: Path) -> None:
+    """Online, under its boot, with its figures, not retained; without a daemon it is not tried, and that is said."""
+    config = written(tmp_path, configuration(walled.port, tmp_path, VALUE, mqtt=walled.mqtt()))
+    alone = examined(config)
+    text = config.read_text(encoding="utf-8")
+    with Witness(walled.plain_port, "#") as witness, Daemon(tmp_path, text) as daemon:
+        until(lambda: daemon.status()["link"]["state"] == "up", "the link")
+        until(lambda: daemon.status()["gate"]["link"] == "up", "the command lane's")
+        before = len(witness.on("/status"))
+        report = examined(daemon.config)
+        until(lambda: [one for one in witness.on("/status")[before:] if not one.retain], "the status that doctor tried")
+        said = [json.loads(one.payload) for one in witness.on("/status")]
+
+    assert ("status", "ok") in [(one["name"], one["level"]) for one in alone.findings]
+    assert report.of("status") == []
+    assert [level for level, _ in report.of("acl")] == ["ok"]
+    assert {(one["state"], one["boot"]) for one in said[before:]} == {("online", said[0]["boot"])}
+    assert all(one["link"]["state"] == "up" and "outbox" in one for one in said[before:])
+
 
 def test_certificates_are_looked_at_before_they_expire(walled: Walled, tmp_path: Path) -> None:
     """Nine days left, and another one that names another robot."""
@@ -200,7 +247,7 @@ def test_a_key_that_everybody_may_read_fails(walled: Walled, tmp_path: Path) -> 
     """So does a settings file that others may change; and each names its chmod."""
     config = written(tmp_path, configuration(walled.port, tmp_path, VALUE, mqtt=walled.mqtt()))
     (tmp_path / "robot_001.key").chmod(0o644)
-    config.chmod(0o664)
+    config.chmod(0o666)
     report = examined(config)
 
     assert report.code == 1
@@ -283,8 +330,7 @@ class LastWords:
         self._say("")
 
     def _say(self, words: str) -> None:
-        command = ["mosquitto_pub", "-p", str(self.port), "-t", self.topic, "-r", "-q", "1"]
-        subprocess.run([*command, *(["-m", words] if words else ["-n"])], check=True, timeout=10)
+        publish.single(self.topic, words, qos=1, retain=True, port=self.port, protocol=MQTTProtocolVersion.MQTTv5)
 
 
 class Base:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from std_msgs.msg import Float64
 from edgetwin.sim.broker import find_mosquitto
 from edgetwin.sim.ports import HeldPort, answers
 from tests.integration.lab import Daemon, Robot, Witness, channel, configuration, matched, until
+from tests.integration.test_reload import reloaded
 
 SECTION = channel("value", "/tls/value", "std_msgs/msg/Float64", channel_class="event")
 
@@ -90,3 +92,24 @@ def test_a_wrong_certificate_is_reported_as_what_it_is(
     with Daemon(tmp_path, config) as daemon:
         until(lambda: "No link to the broker" in daemon.log, "a word about the link")
         assert words in daemon.log
+
+
+def test_a_renewed_certificate_is_used_by_the_next_connection(guarded: Guarded, robot: Robot, tmp_path: Path) -> None:
+    """The same paths, other content: telemetry and the command lane get in without a restart."""
+    for end in ("pem", "key"):
+        shutil.copy(tmp_path / f"stranger.{end}", tmp_path / f"ours.{end}")
+    config = _settings(tmp_path, guarded.tls_port, ca="ca", certificate="ours")
+    publisher = robot.publisher(Float64, "/tls/value")
+    with Witness(guarded.plain_port) as witness, Daemon(tmp_path, config) as daemon:
+        until(lambda: "the broker refuses our certificate" in daemon.log, "a refusal")
+        for end in ("pem", "key"):
+            shutil.copy(tmp_path / f"robot.{end}", tmp_path / f"ours.{end}")
+        reloaded(daemon, config, "the files of [mqtt.tls] have another content")
+        until(lambda: daemon.status()["link"]["state"] == "up", "the link", patience_s=60)
+        until(lambda: daemon.status()["gate"]["link"] == "up", "the command lane's", patience_s=60)
+        matched(publisher)
+        publisher.publish(Float64(data=1.0))
+        until(lambda: witness.in_order("value"), "a record")
+    robot.node.destroy_publisher(publisher)
+
+    assert daemon.log.count("No link to the broker") == 1

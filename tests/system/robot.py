@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -73,6 +74,11 @@ class Robot:
     def events(self, kind: str) -> list[dict[str, Any]]:
         """Journal entries of one kind, oldest first."""
         return self.machine.journal("--unit", UNIT, f"EVENT={kind}")
+
+    def status(self) -> dict[str, Any]:
+        """Its status.json."""
+        found: dict[str, Any] = json.loads((self.machine.root / "run/edgetwin/status.json").read_bytes())
+        return found
 
     def restart(self) -> int:
         """Restart it; return the new process id."""
