@@ -8,8 +8,10 @@ who asks a thousand times a second gets the same figures a thousand times.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -79,6 +81,8 @@ class Prometheus(Collector):
         # shutdown() waits for the server's thread, and that for a reader who may never read
         ending = threading.Thread(target=self._server.shutdown, name="edgetwin-prometheus-end", daemon=True)
         ending.start()
+        with suppress(OSError):  # closing alone leaves it open for as long as that thread still waits on it
+            self._server.socket.shutdown(socket.SHUT_RDWR)
         ending.join(_END_S)
         self._server.server_close()
 

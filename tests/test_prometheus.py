@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -99,3 +100,17 @@ def test_closed_it_listens_no_more_even_with_a_reader_that_never_reads() -> None
         endpoint.close()
 
         assert not answers(port)
+
+
+def test_closed_it_listens_no_more_even_while_its_thread_still_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener that is closed lives on in the thread that waits on it, and once took a connection after the end."""
+    monkeypatch.setattr("edgetwin.prometheus._END_S", 0.01)
+    with HeldPort() as held:
+        port = held.number
+    endpoint = Prometheus(port)
+    with urllib.request.urlopen(f"http://{HOST}:{port}/metrics", timeout=5) as answer:  # noqa: S310  # our own
+        answer.read()
+    time.sleep(0.05)  # its thread waits again; should it not yet, the test is easier to pass, and no less true
+    endpoint.close()
+
+    assert not answers(port)
