@@ -74,7 +74,7 @@ print("whole")
 
 
 def test_the_generator_of_message_classes_stays_out_and_can_still_be_had() -> None:
-    """A node that publishes needs no template engine (16 MB); who imports the generator afterwards finds it."""
+    """A node that publishes needs no template engine; who imports the generator afterwards finds it."""
     done = subprocess.run([sys.executable, "-c", _TALKS], capture_output=True, text=True, check=False, timeout=60)
 
     assert done.stdout == "whole\n", done.stderr
