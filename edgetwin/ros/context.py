@@ -72,7 +72,8 @@ def _import_type_support() -> None:
     """Import what loads the messages' C side, without the generator of message classes that its package brings along.
 
     The generator is a template engine and a grammar: CPU at start and memory for nothing, and plenty of both where
-    no bytecode may be written. The package says itself that it can do without (it catches the ImportError); whoever wants it later still gets it.
+    no bytecode may be written. The package says itself that it can do without (it catches the ImportError); whoever
+    wants it later still gets it.
     """
     if "rosidl_generator_py" in sys.modules or _GENERATOR in sys.modules:
         return
